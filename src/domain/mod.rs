@@ -1,0 +1,21 @@
+//! Pure types of the trade. Imports nothing of this crate; does no I/O, reads no clock.
+
+pub mod context;
+pub mod email;
+pub mod field;
+pub mod identity;
+pub mod organization;
+pub mod outcome;
+pub mod phone;
+pub mod reading;
+pub mod value;
+
+pub use context::{Context, LookupStatus, Match, SourceId, SourceReport, SourceState};
+pub use email::Email;
+pub use field::{Class, NameId, Names, Type, canonical};
+pub use identity::Identity;
+pub use organization::Organization;
+pub use outcome::{Failure, Outcome, Skip};
+pub use phone::{Phone, Spelling};
+pub use reading::{Hit, Reading, Timed};
+pub use value::Value;

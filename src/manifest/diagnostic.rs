@@ -1,0 +1,168 @@
+//! What is wrong with a configuration or manifest: a code, the place, what was expected and what
+//! to try. All problems of a run are collected and printed together.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// A place in one of the files that were read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    pub file: u16,
+    pub start: u32,
+    pub end: u32,
+}
+
+/// The files that were read, in order of layers: built-in first, config.toml last.
+#[derive(Debug, Default, Clone)]
+pub struct Files {
+    files: Vec<File>,
+}
+
+#[derive(Debug, Clone)]
+pub struct File {
+    /// As shown to people: a path, or `built-in hubspot.toml`.
+    pub name: Arc<str>,
+    pub text: Arc<str>,
+}
+
+impl Files {
+    pub fn add(&mut self, name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> u16 {
+        self.files.push(File { name: name.into(), text: text.into() });
+        u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    pub fn get(&self, file: u16) -> Option<&File> {
+        self.files.get(usize::from(file))
+    }
+
+    /// `name:line:column` of an origin; lines and columns count from 1.
+    pub fn position(&self, origin: Origin) -> String {
+        let Some(file) = self.get(origin.file) else { return "unknown file".into() };
+        let (line, column) = line_and_column(&file.text, origin.start);
+        format!("{}:{line}:{column}", file.name)
+    }
+}
+
+fn line_and_column(text: &str, at: u32) -> (usize, usize) {
+    let before = text.get(..(at as usize).min(text.len())).unwrap_or("");
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Severity {
+    Error,
+    Warning,
+}
+
+/// One problem. The message never repeats a secret's value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    /// A word like `unknown-key`; each has a page in docs/diagnostics.
+    pub code: &'static str,
+    pub origin: Option<Origin>,
+    /// What is wrong, naming the offender.
+    pub message: String,
+    /// What to try.
+    pub help: Option<String>,
+}
+
+/// The problems found so far. Shared by reference while files are read.
+#[derive(Debug, Default)]
+pub struct Diagnostics {
+    list: RefCell<Vec<Diagnostic>>,
+}
+
+impl Diagnostics {
+    pub fn error(&self, code: &'static str, origin: Origin, message: impl Into<String>) {
+        self.add(Severity::Error, code, Some(origin), message.into(), None);
+    }
+
+    pub fn error_help(
+        &self,
+        code: &'static str,
+        origin: Origin,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        self.add(Severity::Error, code, Some(origin), message.into(), help.into());
+    }
+
+    pub fn warning(
+        &self,
+        code: &'static str,
+        origin: Origin,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        self.add(Severity::Warning, code, Some(origin), message.into(), help.into());
+    }
+
+    pub fn add(
+        &self,
+        severity: Severity,
+        code: &'static str,
+        origin: Option<Origin>,
+        message: String,
+        help: Option<String>,
+    ) {
+        let found = Diagnostic { severity, code, origin, message, help };
+        let mut list = self.list.borrow_mut();
+        if !list.contains(&found) {
+            list.push(found);
+        }
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.list.borrow().iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// All problems, in the order of files and lines.
+    pub fn into_list(self) -> Vec<Diagnostic> {
+        let mut list = self.list.into_inner();
+        list.sort_by_key(|d| d.origin);
+        list
+    }
+}
+
+/// A diagnostic as people read it: place, message, the line with a caret, help.
+pub fn render(diagnostic: &Diagnostic, files: &Files) -> String {
+    let mut out = String::new();
+    let word = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let _ = writeln!(out, "{word}[{}]: {}", diagnostic.code, diagnostic.message);
+    if let Some(origin) = diagnostic.origin
+        && let Some(file) = files.get(origin.file)
+    {
+        let (line_number, column) = line_and_column(&file.text, origin.start);
+        let line = file.text.lines().nth(line_number - 1).unwrap_or("");
+        let room = line.chars().count().saturating_sub(column - 1).max(1);
+        let width = (origin.end.saturating_sub(origin.start) as usize).clamp(1, room);
+        let gutter = line_number.to_string();
+        let pad = " ".repeat(gutter.len());
+        let _ = writeln!(out, "{pad}--> {}:{line_number}:{column}", file.name);
+        let _ = writeln!(out, "{pad} |\n{gutter} | {line}");
+        let _ = writeln!(out, "{pad} | {}{}", " ".repeat(column - 1), "^".repeat(width));
+        if let Some(help) = &diagnostic.help {
+            let _ = writeln!(out, "{pad} = help: {help}");
+        }
+    } else if let Some(help) = &diagnostic.help {
+        let _ = writeln!(out, "  = help: {help}");
+    }
+    out
+}
+
+/// "did you mean `x`?" for the nearest of `known`, if one is near enough to be a slip.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    known
+        .into_iter()
+        .map(|k| (strsim::damerau_levenshtein(word, k), k))
+        .filter(|(distance, k)| *distance <= (k.len().max(word.len()) / 3).max(1))
+        .min()
+        .map(|(_, k)| format!("did you mean `{k}`?"))
+}

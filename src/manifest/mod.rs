@@ -1,0 +1,5 @@
+//! Text to plan: manifests and configuration are read, checked and compiled here, at start-up.
+//! No network, no vendor names. At run time only the plan is used.
+
+pub mod diagnostic;
+pub mod tree;
