@@ -1,5 +1,11 @@
 //! caller-context: from a phone number to one merged caller context, within the deadline.
+//!
+//! Arrows point down: `http` -> `lookup` -> `source`, `store` -> `manifest`, `config` -> `domain`.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod lookup;
 pub mod manifest;
+pub mod source;
+pub mod store;

@@ -2,4 +2,8 @@
 //! No network, no vendor names. At run time only the plan is used.
 
 pub mod diagnostic;
+pub mod plan;
+pub mod reading;
+pub mod sql;
+pub mod template;
 pub mod tree;

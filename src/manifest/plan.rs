@@ -1,0 +1,190 @@
+//! The compiled plan: sources and operations as the engine runs them. Made once at start-up;
+//! nothing here parses text or knows a vendor.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use smallvec::SmallVec;
+
+use super::reading::{ErrorRules, Record};
+use super::sql::Statement;
+use super::template::{HttpRequest, Maps};
+use crate::domain::{NameId, Names, SourceId, Spelling, Value};
+
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub names: Names,
+    pub sources: Vec<Source>,
+    /// In the order of sources, then of their files.
+    pub operations: Vec<Operation>,
+}
+
+/// An operation's place in [`Plan::operations`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct OperationId(pub u16);
+
+/// A connector or database under a name, with its credentials, windows and limits.
+#[derive(Debug)]
+pub struct Source {
+    pub name: Arc<str>,
+    /// `hubspot`, `http`, `postgres` ...: for people and metrics only.
+    pub connector: Arc<str>,
+    pub upstream: Upstream,
+    /// Its credentials are configured; otherwise its operations are skipped as `not_connected`.
+    pub connected: bool,
+    /// The answer waits for it (until the deadline).
+    pub essential: bool,
+    /// Runs only when this other source failed or was tripped.
+    pub secondary_of: Option<SourceId>,
+    /// Of one call; an operation may have a shorter one.
+    pub timeout: Duration,
+    pub fresh: Duration,
+    pub keep: Duration,
+    /// How long "not found" is believed.
+    pub not_found: Duration,
+    pub limits: Limits,
+    pub breaker: Breaker,
+    /// Values used while the source has failed.
+    pub defaults: Vec<(NameId, Value)>,
+    /// Variables of the connection, beside what operations provide.
+    pub variables: Vec<(NameId, Value)>,
+    /// Region for numbers stored without a country code, and zone for zoneless times.
+    pub region: Option<Arc<str>>,
+    pub time_zone: jiff::tz::TimeZone,
+    pub maps: Maps,
+}
+
+#[derive(Debug)]
+pub enum Upstream {
+    Http(HttpUpstream),
+    Sql(SqlUpstream),
+}
+
+#[derive(Debug)]
+pub struct HttpUpstream {
+    /// Hosts that credentials may go to: exact, or `*.suffix`.
+    pub hosts: Vec<Arc<str>>,
+    pub allow_private: bool,
+    pub auth: Auth,
+    /// Caps on an answer, after decompression.
+    pub max_answer_bytes: usize,
+}
+
+#[derive(Debug)]
+pub enum Auth {
+    None,
+    /// Header name and template text with `{secret}` replaced by the secret.
+    Headers(Vec<(http::HeaderName, SecretString)>),
+}
+
+#[derive(Debug)]
+pub struct SqlUpstream {
+    pub engine: SqlEngine,
+    /// `postgres://user:password@host:port/database`, `mysql://...`, `sqlite:path`.
+    pub url: SecretString,
+    pub pool: Pool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SqlEngine {
+    Postgres,
+    Mysql,
+    Sqlite,
+}
+
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Connections at most.
+    pub max: usize,
+    /// How long a call waits for a connection.
+    pub acquire_timeout: Duration,
+    /// What the server is told to give up at.
+    pub statement_timeout: Duration,
+    /// Calls that may wait for a connection; 0 = no bound.
+    pub queue: usize,
+    /// `false` for transaction poolers.
+    pub prepared: bool,
+    /// TLS to the server.
+    pub tls: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub concurrency: usize,
+    pub rate: Vec<Rate>,
+    pub buckets: Vec<(Arc<str>, Vec<Rate>)>,
+    /// Long purses, counted in an operation's cost.
+    pub budget: Vec<Rate>,
+}
+
+/// `"100 per 10s"`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    pub count: u32,
+    pub per: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Breaker {
+    /// Trips after this many failures in a row,
+    pub failures: u32,
+    /// or when this share of at least `min_calls` calls within `window` failed.
+    pub share: f64,
+    pub min_calls: u32,
+    pub window: Duration,
+    /// A probe is let through after `probe_after`, doubling to `probe_max`.
+    pub probe_after: Duration,
+    pub probe_max: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            share: 0.5,
+            min_calls: 10,
+            window: Duration::from_secs(30),
+            probe_after: Duration::from_secs(5),
+            probe_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// One lookup: what it needs, what it sends, how its answer is read.
+#[derive(Debug)]
+pub struct Operation {
+    pub source: SourceId,
+    pub name: Arc<str>,
+    /// All must be there; each is there when one of its alternatives is.
+    pub needs: Vec<SmallVec<[NameId; 2]>>,
+    /// Every name the request may use: with the operation itself, the key of its reading.
+    pub inputs: Vec<NameId>,
+    /// Starts only when that operation ended NotFound or Skipped.
+    pub fallback_of: Option<OperationId>,
+    pub request: Request,
+    /// The stored spellings to try, in order; empty when the request does not use them.
+    pub spellings: Vec<Spelling>,
+    pub record: Record,
+    pub errors: ErrorRules,
+    /// What a reading of it may hold.
+    pub provides: Vec<NameId>,
+    pub bucket: Option<Arc<str>>,
+    pub cost: u32,
+    /// The smaller of the operation's and its source's.
+    pub timeout: Duration,
+}
+
+impl Operation {
+    /// Its hits say who the caller is.
+    pub fn identifying(&self) -> bool {
+        self.record.identifying()
+    }
+}
+
+#[derive(Debug)]
+pub enum Request {
+    /// One request per spelling and variant until a hit (`{phone}`), or one for all (`{phones}`).
+    Http(Box<HttpRequest>),
+    Sql(Statement),
+}
