@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{Context, Identity, NameId, Organization, Value};
+use crate::domain::{Context, Identity, LookupStatus, Match, NameId, Organization, Value};
+use crate::manifest::plan::Plan;
 
 /// A question: who is this?
 #[derive(Debug, Clone)]
@@ -53,5 +54,54 @@ impl CacheState {
             Self::Miss => "miss",
             Self::Joined => "joined",
         }
+    }
+}
+
+/// Finds out who calls. One per process; cheap to share.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+}
+
+/// What an operator wants to know of a source right now.
+#[derive(Debug, Clone)]
+pub struct SourceHealth {
+    pub source: Arc<str>,
+    pub connected: bool,
+    /// `passing`, `tripped` or `probing`.
+    pub breaker: &'static str,
+    pub in_flight: usize,
+}
+
+impl Engine {
+    /// The plan that answers are made by: names and sources of every context it returns.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Answers within the deadline, whatever the sources do.
+    pub async fn answer(&self, ask: Ask) -> Answer {
+        let context = Context {
+            revision: 0,
+            organization: ask.organization,
+            identity: ask.identity,
+            status: LookupStatus::Failed,
+            verdict: Match::None,
+            candidates: Vec::new(),
+            fields: Vec::new(),
+            sources: Vec::new(),
+            assembled_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        Answer { context: Arc::new(context), cache: CacheState::Miss }
+    }
+
+    /// Drops what is cached of a person, under every number and address that leads there.
+    /// Returns how many contexts were dropped.
+    pub async fn forget(&self, _organization: &Organization, _identity: &Identity) -> usize {
+        0
+    }
+
+    pub fn health(&self) -> Vec<SourceHealth> {
+        Vec::new()
     }
 }
