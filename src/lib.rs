@@ -9,3 +9,4 @@ pub mod lookup;
 pub mod manifest;
 pub mod source;
 pub mod store;
+pub mod telemetry;
