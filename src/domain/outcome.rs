@@ -29,9 +29,9 @@ pub enum Failure {
     Limited { retry_after: Option<Duration> },
     /// The vendor refused: credentials, rights, plan, or a request it calls invalid.
     Rejected,
-    /// An answer that cannot be read: not JSON, too large, too deep, 5xx.
+    /// An answer that cannot be read: not JSON, too large, too deep.
     Unreadable,
-    /// No connection, reset, name not resolved, or a server error.
+    /// No connection, reset, name not resolved, or the server's own error (5xx).
     Unreachable,
 }
 

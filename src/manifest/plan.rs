@@ -18,6 +18,8 @@ pub struct Plan {
     pub sources: Vec<Source>,
     /// In the order of sources, then of their files.
     pub operations: Vec<Operation>,
+    /// Folded member names that are never taken in, beside the built-in ones.
+    pub never: Vec<Arc<str>>,
 }
 
 /// An operation's place in [`Plan::operations`].
@@ -187,4 +189,20 @@ pub enum Request {
     /// One request per spelling and variant until a hit (`{phone}`), or one for all (`{phones}`).
     Http(Box<HttpRequest>),
     Sql(Statement),
+}
+
+impl Plan {
+    /// The source behind an id of this plan.
+    #[expect(clippy::indexing_slicing, reason = "a SourceId is only made by its Plan")]
+    pub fn source(&self, id: SourceId) -> &Source {
+        &self.sources[usize::from(id.0)]
+    }
+
+    pub fn source_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
+        (0..u16::try_from(self.sources.len()).unwrap_or(u16::MAX)).map(SourceId)
+    }
+
+    pub fn operations(&self) -> impl Iterator<Item = (OperationId, &Operation)> {
+        (0..).map(OperationId).zip(&self.operations)
+    }
 }

@@ -1,0 +1,237 @@
+//! Sources that speak HTTP: sends what the plan rendered, reads what comes back within caps. No
+//! redirects, no proxies from the environment, credentials only to the hosts of the manifest.
+
+use std::time::Duration;
+
+use ::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use secrecy::ExposeSecret;
+
+use super::{Call, CallError, Said, StartError};
+use crate::domain::{Failure, Phone, Skip, Spelling};
+use crate::manifest::plan::{self, Auth, Request};
+use crate::manifest::reading::{AnswerClass, ReadEnv};
+use crate::manifest::template::{Env, HttpRequest, PhoneUse, Prepared};
+
+/// A client of one source; its connections are its own.
+#[derive(Clone)]
+pub struct HttpUpstream {
+    client: reqwest::Client,
+    auth: HeaderMap,
+}
+
+/// An answer within the caps.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl HttpUpstream {
+    #[expect(clippy::disallowed_methods, reason = "the one place where clients are built")]
+    pub fn new(settings: &plan::HttpUpstream) -> Result<Self, StartError> {
+        let fail =
+            |cause: Box<dyn std::error::Error + Send + Sync>| StartError { source_name: "http".into(), source: cause };
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .user_agent(concat!("caller-context/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(3))
+            .tcp_nodelay(true)
+            .tcp_keepalive(Duration::from_secs(30))
+            .pool_idle_timeout(Duration::from_secs(90))
+            .build()
+            .map_err(|e| fail(e.into()))?;
+        let mut auth = HeaderMap::new();
+        if let Auth::Headers(headers) = &settings.auth {
+            for (name, value) in headers {
+                let mut value = ::http::HeaderValue::from_str(value.expose_secret())
+                    .map_err(|_| fail("its secret cannot stand in a header".into()))?;
+                value.set_sensitive(true);
+                auth.insert(name.clone(), value);
+            }
+        }
+        Ok(Self { client, auth })
+    }
+
+    /// Asks once, or once per spelling of the number until there is a hit.
+    pub async fn call(&self, call: &Call, now: jiff::Timestamp) -> Result<Said, CallError> {
+        let Request::Http(request) = &call.operation().request else { return Err(Skip::Invalid.into()) };
+        if request.phone_use() != PhoneUse::One {
+            return self.ask(call, request, &call.phones, None, now).await;
+        }
+        let spellings = match call.operation().spellings.as_slice() {
+            [] => &[Spelling::E164],
+            spellings => spellings,
+        };
+        for phone in call.phones.iter() {
+            for spelling in spellings {
+                let said = self.ask(call, request, std::slice::from_ref(phone), Some(*spelling), now).await?;
+                if matches!(said, Said::Found(_)) {
+                    return Ok(said);
+                }
+            }
+        }
+        Ok(Said::NotFound)
+    }
+
+    async fn ask(
+        &self,
+        call: &Call,
+        request: &HttpRequest,
+        phones: &[Phone],
+        spelling: Option<Spelling>,
+        now: jiff::Timestamp,
+    ) -> Result<Said, CallError> {
+        let source = call.source();
+        let prepared = {
+            let env = Env { get: &|name| call.get(name), source, phones, spelling, now };
+            request.render(&env)?
+        };
+        let plan::Upstream::Http(settings) = &source.upstream else { return Err(Skip::Invalid.into()) };
+        if !host_is_allowed(&prepared.url, settings) {
+            return Err(Skip::Invalid.into());
+        }
+        let answer = self.send(prepared, settings.max_answer_bytes).await?;
+        read(call, &answer, now)
+    }
+
+    async fn send(&self, prepared: Prepared, max_bytes: usize) -> Result<Answer, CallError> {
+        let mut request =
+            self.client.request(prepared.method, prepared.url).headers(prepared.headers).headers(self.auth.clone());
+        if let Some(body) = prepared.body {
+            request = request.body(body);
+        }
+        let mut response = request.send().await.map_err(broke_off)?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = BytesMut::new();
+        // counted after decompression: a small bomb is large here
+        while let Some(chunk) = response.chunk().await.map_err(cut_short)? {
+            if body.len() + chunk.len() > max_bytes {
+                return Err(Failure::Unreadable.into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, headers, body: body.freeze() })
+    }
+}
+
+/// The vendor's answer as one of our words.
+fn read(call: &Call, answer: &Answer, now: jiff::Timestamp) -> Result<Said, CallError> {
+    let operation = call.operation();
+    let class = operation.errors.classify(answer.status, &answer.headers, &answer.body);
+    let ambiguous = match class {
+        AnswerClass::Success => false,
+        AnswerClass::Ambiguous => true,
+        AnswerClass::NotFound | AnswerClass::Gone => return Ok(Said::NotFound),
+        AnswerClass::Limited => return Err(Failure::Limited { retry_after: retry_after(&answer.headers) }.into()),
+        AnswerClass::Timeout => return Err(Failure::Timeout.into()),
+        AnswerClass::ServerError if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
+            return Err(CallError::BrokeOff(None));
+        }
+        AnswerClass::ServerError => return Err(Failure::Unreachable.into()),
+        AnswerClass::Unauthorized
+        | AnswerClass::Forbidden
+        | AnswerClass::Plan
+        | AnswerClass::Invalid
+        | AnswerClass::Conflict
+        | AnswerClass::Duplicate => return Err(Failure::Rejected.into()),
+    };
+    if answer.status == StatusCode::NO_CONTENT || answer.body.is_empty() && answer.status != StatusCode::OK {
+        return Ok(Said::NotFound);
+    }
+    if !says_json(&answer.headers) {
+        return Err(Failure::Unreadable.into()); // a login page, most often
+    }
+    let env = ReadEnv {
+        identity: &call.identity,
+        source: call.source(),
+        names: &call.plan.names,
+        never: &call.plan.never,
+        now,
+    };
+    let mut read = operation.record.read(&answer.body, &env).map_err(|e| CallError::failed(Failure::Unreadable, e))?;
+    read.reading.ambiguous |= ambiguous;
+    Ok(if read.found { Said::Found(read.reading.into()) } else { Said::NotFound })
+}
+
+fn host_is_allowed(url: &url::Url, settings: &plan::HttpUpstream) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let secure = url.scheme() == "https" || settings.allow_private || is_loopback(host);
+    secure && settings.hosts.iter().any(|pattern| host_matches(pattern, host))
+}
+
+fn host_matches(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(suffix) => host.strip_suffix(suffix).is_some_and(|sub| sub.len() > 1 && sub.ends_with('.')),
+        None => pattern.eq_ignore_ascii_case(host),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn says_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    essence == "application/json" || essence.ends_with("+json") || essence == "text/json"
+}
+
+/// Seconds only; vendors that send a date are asked again when our own window opens.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// Nothing of the answer arrived. The URL is taken out of the error: it holds the number.
+fn broke_off(error: reqwest::Error) -> CallError {
+    let error = error.without_url();
+    if error.is_timeout() && !error.is_connect() {
+        return CallError::failed(Failure::Timeout, error);
+    }
+    if error.is_builder() || error.is_request() && !error.is_connect() && is_ours(&error) {
+        return CallError::failed(Failure::Unreadable, error);
+    }
+    CallError::BrokeOff(Some(Box::new(error)))
+}
+
+/// hyper could not parse the head of the answer: not a broken connection.
+fn is_ours(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        if let Some(hyper) = next.downcast_ref::<hyper::Error>() {
+            return hyper.is_parse();
+        }
+        cause = next.source();
+    }
+    false
+}
+
+fn cut_short(error: reqwest::Error) -> CallError {
+    let error = error.without_url();
+    let failure = if error.is_decode() { Failure::Unreadable } else { Failure::Unreachable };
+    CallError::failed(failure, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_is_a_whole_label_at_least() {
+        for (pattern, host, allowed) in [
+            ("api.example.com", "api.example.com", true),
+            ("api.example.com", "evil-api.example.com", false),
+            ("*.example.com", "a.example.com", true),
+            ("*.example.com", "a.b.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("*.example.com", ".example.com", false),
+            ("*.example.com", "evilexample.com", false),
+            ("*.example.com", "a.example.com.evil.net", false),
+        ] {
+            assert_eq!(host_matches(pattern, host), allowed, "{pattern} {host}");
+        }
+    }
+}
