@@ -5,6 +5,7 @@ pub mod breaker;
 pub mod guard;
 pub mod http;
 pub mod quota;
+pub mod sql;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
