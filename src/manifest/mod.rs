@@ -4,6 +4,7 @@
 pub mod diagnostic;
 pub mod plan;
 pub mod reading;
+pub mod scope;
 pub mod sql;
 pub mod template;
 pub mod tree;

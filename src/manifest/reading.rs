@@ -4,7 +4,10 @@
 use jiff::Timestamp;
 
 use super::plan::Source;
-use crate::domain::{Identity, Names, Reading};
+use super::scope::{Need, Scope};
+use super::template::Tables;
+use super::tree::Reader;
+use crate::domain::{Identity, NameId, Names, Reading, Value};
 
 /// How the records of an answer are read.
 #[derive(Debug, Default)]
@@ -14,6 +17,11 @@ pub struct Record {}
 pub struct ReadEnv<'a> {
     /// Hits must prove to be this identity.
     pub identity: &'a Identity,
+    /// The operation's inputs.
+    pub get: &'a dyn Fn(NameId) -> Option<&'a Value>,
+    pub tables: &'a Tables,
+    /// Of the answer; rows have none.
+    pub headers: Option<&'a http::HeaderMap>,
     pub source: &'a Source,
     pub names: &'a Names,
     /// Folded member names that are never taken in, beside the built-in ones.
@@ -40,6 +48,23 @@ pub struct Unreadable;
 pub type Row = Vec<(std::sync::Arc<str>, serde_json::Value)>;
 
 impl Record {
+    /// Compiles `records` `reads` `select` `phones` `emails` `where` `rank` `exact` `provides` and
+    /// `list` of an operation, together with the record it reads. Compile it before the request:
+    /// `{select}` asks for what is read here.
+    pub fn compile(_operation: &Reader<'_>, _needs: &[Need], _scope: &Scope<'_>) -> Option<Record> {
+        None
+    }
+
+    /// The fields and own ids that a reading may hold.
+    pub fn provides(&self) -> &[NameId] {
+        &[]
+    }
+
+    /// Inputs of the operation that its tests and texts use.
+    pub fn names(&self) -> &[NameId] {
+        &[]
+    }
+
     /// Reads a JSON answer.
     pub fn read(&self, _body: &[u8], _env: &ReadEnv<'_>) -> Result<Read, Unreadable> {
         Err(Unreadable)
@@ -82,6 +107,11 @@ pub enum AnswerClass {
 }
 
 impl ErrorRules {
+    /// Compiles the `error` table of an operation and, after it, its vendor's.
+    pub fn compile(_operation: &Reader<'_>, _scope: &Scope<'_>) -> Option<ErrorRules> {
+        None
+    }
+
     /// Classifies by the rules, then by status.
     pub fn classify(&self, status: http::StatusCode, _headers: &http::HeaderMap, _body: &[u8]) -> AnswerClass {
         if status.is_success() { AnswerClass::Success } else { AnswerClass::ServerError }

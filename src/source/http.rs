@@ -11,7 +11,7 @@ use super::{Call, CallError, Said, StartError};
 use crate::domain::{Failure, Phone, Skip, Spelling};
 use crate::manifest::plan::{self, Auth, Request};
 use crate::manifest::reading::{AnswerClass, ReadEnv};
-use crate::manifest::template::{Env, HttpRequest, PhoneUse, Prepared};
+use crate::manifest::template::{Env, HttpRequest, PhoneUse, Prepared, Tables};
 
 /// A client of one source; its connections are its own.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ impl HttpUpstream {
     ) -> Result<Said, CallError> {
         let source = call.source();
         let prepared = {
-            let env = Env { get: &|name| call.get(name), source, phones, spelling, now };
+            let env = Env { get: &|name| call.get(name), source, tables: &Tables::default(), phones, spelling, now };
             request.render(&env)?
         };
         let plan::Upstream::Http(settings) = &source.upstream else { return Err(Skip::Invalid.into()) };
@@ -146,6 +146,9 @@ fn read(call: &Call, answer: &Answer, now: jiff::Timestamp) -> Result<Said, Call
     }
     let env = ReadEnv {
         identity: &call.identity,
+        get: &|name| call.get(name),
+        tables: &Tables::default(),
+        headers: Some(&answer.headers),
         source: call.source(),
         names: &call.plan.names,
         never: &call.plan.never,
