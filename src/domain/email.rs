@@ -3,27 +3,32 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A plausible address, trimmed and lower-cased. Never printed by `Debug`.
+use super::phone::is_mark;
+
+/// A plausible address, trimmed and in lower case. Never printed by `Debug`.
+///
+/// The part before the `@` is lower-cased, too: the standard lets a server tell `Ann@` from
+/// `ann@`, none that matters does, and CRMs compare without case.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email {
     address: Arc<str>,
 }
 
 impl Email {
-    /// Parses an address; `None` when it has no single `@`, no dot in its domain, blanks or
-    /// control characters, or more than 254 characters (RFC 5321).
+    /// Parses an address; `None` when it has no single `@`, no dot in its domain, blanks,
+    /// control characters or quotes, a part that is too long (64 and 254 bytes, RFC 5321), or
+    /// an IP address for a domain. Marks that nobody sees, which copying brings, are dropped.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let (local, domain) = text.split_once('@')?;
-        let clean = |c: char| !c.is_whitespace() && !c.is_control() && !"<>()[],;:\\\"@".contains(c);
-        let fits = text.len() <= 254
-            && (1..=64).contains(&local.len())
-            && domain.contains('.')
-            && !domain.starts_with('.')
-            && !domain.ends_with('.')
-            && local.chars().all(clean)
-            && domain.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-');
-        fits.then(|| Self { address: text.to_lowercase().into() })
+        // A multiple of the longest, for the marks; what is longer is not worth lower-casing.
+        if text.len() > 1024 {
+            return None;
+        }
+        let address: String = text.chars().filter(|c| !is_mark(*c)).flat_map(char::to_lowercase).collect();
+        let address = address.trim();
+        let (local, domain) = address.split_once('@')?;
+        let fits = address.len() <= 254 && (1..=64).contains(&local.len());
+        let plausible = local.chars().all(is_local) && is_domain(domain);
+        (fits && plausible).then(|| Self { address: address.into() })
     }
 
     pub fn as_str(&self) -> &str {
@@ -33,6 +38,32 @@ impl Email {
     pub fn domain(&self) -> &str {
         self.address.split_once('@').map_or("", |(_, domain)| domain)
     }
+}
+
+/// What an unquoted address may have (RFC 5322 `atext` and the dot), and letters of any script.
+fn is_local(c: char) -> bool {
+    match c.is_ascii() {
+        true => c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c),
+        false => c.is_alphanumeric() || is_accent(c),
+    }
+}
+
+fn is_domain(domain: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-' || is_accent(c))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let mut labels = domain.rsplit('.');
+    let top = labels.next().is_some_and(|top| label(top) && !top.bytes().all(|b| b.is_ascii_digit()));
+    let mut rest = labels.peekable();
+    top && rest.peek().is_some() && rest.all(label)
+}
+
+/// Accents that stand behind their letter, as macOS writes them and lower-casing leaves them.
+fn is_accent(c: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&c)
 }
 
 impl fmt::Debug for Email {

@@ -8,14 +8,16 @@ pub mod organization;
 pub mod outcome;
 pub mod phone;
 pub mod reading;
+pub mod stir;
 pub mod value;
 
 pub use context::{Context, LookupStatus, Match, SourceId, SourceReport, SourceState};
 pub use email::Email;
 pub use field::{Class, NameId, Names, Type, canonical};
-pub use identity::Identity;
+pub use identity::{CallerId, CallerIdRules, CallerIdStatus, Channel, CustomerId, Identity, judge};
 pub use organization::Organization;
 pub use outcome::{Failure, Outcome, Skip};
-pub use phone::{Phone, Spelling};
+pub use phone::{Phone, Sameness, Spelling};
 pub use reading::{Hit, Reading, Timed};
+pub use stir::{Attestation, Trust};
 pub use value::Value;
