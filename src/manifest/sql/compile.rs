@@ -150,7 +150,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn check_reads(&self, solid: &[(usize, Token<'_>)]) -> bool {
-        let opening = solid.iter().map(|(_, t)| t).find(|t| t.text != "(");
+        let opening = solid.iter().map(|(_, t)| t).find(|t| t.text != "(" && t.text != ";");
         let Some(first) = opening else { return true };
         if !["SELECT", "WITH"].iter().any(|word| first.text.eq_ignore_ascii_case(word)) {
             self.wrong("sql-writes", "a lookup only reads".into(), "start with SELECT or WITH");
