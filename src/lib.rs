@@ -10,3 +10,4 @@ pub mod manifest;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod view;

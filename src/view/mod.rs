@@ -1,0 +1,292 @@
+//! Views: what a reader may see of a context, and its rendering to bytes. Deny by default: a name
+//! is shown when its class or itself is in the view, and never when it is unclassified, an id of
+//! a source, evidence, or on the `never` list. Applied after the cache, on every read.
+
+pub mod attributes;
+pub mod json;
+pub mod missing;
+pub mod text;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::{Mask, View};
+use crate::domain::field::{Kind, folded, is_never};
+use crate::domain::{Class, Context, LookupStatus, NameId, Names, SourceId, SourceReport, SourceState, Value};
+use crate::manifest::plan::Plan;
+
+/// The view of readers whose own view is not configured.
+pub const FALLBACK: &str = "basic";
+
+/// All views of one configuration, compiled. A changed configuration makes a new one with the
+/// next generation, so that nothing rendered under the old rules is served.
+#[derive(Debug)]
+pub struct Policy {
+    generation: u64,
+    plan: Arc<Plan>,
+    views: Vec<Compiled>,
+    by_name: HashMap<Arc<str>, ViewId>,
+    fallback: ViewId,
+}
+
+/// A view's place in its policy.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ViewId(u16);
+
+#[derive(Debug)]
+pub struct Compiled {
+    pub name: Arc<str>,
+    /// May use `explain`, forget people and read the audit log.
+    pub admin: bool,
+    whole: Lens,
+    /// For calls whose origin is in doubt.
+    public: Lens,
+}
+
+/// How much the call itself may show, whatever the reader's view.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Ceiling {
+    /// All that the view shows.
+    Whole,
+    /// Public fields only: the caller id may be forged.
+    Public,
+}
+
+/// One view under one ceiling: what it shows of each name and source.
+#[derive(Debug)]
+pub struct Lens {
+    names: Vec<Shown>,
+    sources: Vec<bool>,
+    never: Vec<Arc<str>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    Plain,
+    Masked(Mask),
+    Hidden(Hidden),
+}
+
+/// Why a name is not shown: a matter of the configuration alone, never of the person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hidden {
+    Role,
+    Trust,
+    Unclassified,
+}
+
+impl Hidden {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Role => "role",
+            Self::Trust => "trust",
+            Self::Unclassified => "unclassified",
+        }
+    }
+}
+
+/// The views that exist without configuration. `published` is what the published Function gave
+/// its advanced role; its basic role is our `basic`.
+pub fn presets() -> Vec<View> {
+    use crate::domain::canonical;
+    let named = [canonical("name"), canonical("phone"), canonical("email")];
+    let address = ["address.street", "address.city", "address.postcode", "address.region", "address.country"];
+    let known = [Class::Public, Class::Personal, Class::Financial];
+    let names = Names::default();
+    let published = named.into_iter().chain(address.iter().filter_map(|a| names.get(a)));
+    let view = |name: &str, classes: &[Class], fields: Vec<NameId>, admin| View {
+        name: name.into(),
+        classes: classes.to_vec(),
+        fields,
+        admin,
+        ..View::default()
+    };
+    vec![
+        view("basic", &[], named.to_vec(), false),
+        view("advanced", &known, named.to_vec(), false),
+        view("admin", &[&known[..], &[Class::Sensitive]].concat(), named.to_vec(), true),
+        view("studio", &known, Vec::new(), false),
+        view("published", &[], published.chain([canonical("payment.outstanding")]).collect(), false),
+    ]
+}
+
+/// An answer's bytes, and what they hold, by name, for the audit log.
+#[derive(Debug, Clone, Default)]
+pub struct Rendered {
+    pub bytes: Bytes,
+    pub sources: Arc<[Arc<str>]>,
+    pub fields: Arc<[Arc<str>]>,
+}
+
+impl Rendered {
+    fn of(plan: &Plan, used: &[(NameId, SourceId)]) -> Self {
+        let fields: BTreeSet<NameId> = used.iter().map(|(name, _)| *name).collect();
+        let fields = fields.into_iter().map(|name| plan.names.name(name).text.clone()).collect();
+        let sources: BTreeSet<SourceId> = used.iter().map(|(_, source)| *source).collect();
+        let sources = sources.into_iter().map(|id| plan.source(id).name.clone()).collect();
+        Self { bytes: Bytes::new(), sources, fields }
+    }
+
+    /// What it weighs in a cache, in bytes, roughly.
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + 16 * (self.sources.len() + self.fields.len()) + 500
+    }
+}
+
+impl Policy {
+    /// Compiles the presets and the configured views; a configured one replaces a preset of its
+    /// name.
+    pub fn new(plan: Arc<Plan>, configured: &BTreeMap<Arc<str>, View>, generation: u64) -> Self {
+        let mut views: BTreeMap<Arc<str>, View> = presets().into_iter().map(|v| (v.name.clone(), v)).collect();
+        for (name, view) in configured {
+            views.insert(name.clone(), view.clone());
+        }
+        let compiled: Vec<_> = views.iter().map(|(name, view)| compile(name, view, &plan)).collect();
+        let by_name: HashMap<_, _> = (0..).map(ViewId).zip(&compiled).map(|(id, v)| (v.name.clone(), id)).collect();
+        let fallback = by_name.get(FALLBACK).copied().unwrap_or(ViewId(0));
+        Self { generation, plan, views: compiled, by_name, fallback }
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The view of that name; `basic` for names that are not configured.
+    pub fn find(&self, name: &str) -> ViewId {
+        self.by_name.get(name).copied().unwrap_or(self.fallback)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a ViewId is only made by its Policy")]
+    pub fn view(&self, id: ViewId) -> &Compiled {
+        &self.views[usize::from(id.0)]
+    }
+
+    pub fn lens(&self, id: ViewId, ceiling: Ceiling) -> &Lens {
+        let view = self.view(id);
+        match ceiling {
+            Ceiling::Whole => &view.whole,
+            Ceiling::Public => &view.public,
+        }
+    }
+}
+
+fn compile(name: &Arc<str>, view: &View, plan: &Plan) -> Compiled {
+    let lens = |ceiling| {
+        let names: Vec<_> = plan.names.iter().map(|(id, _)| shown(id, view, ceiling, plan)).collect();
+        let visible = |id: &NameId| matches!(names.get(usize::from(id.0)), Some(Shown::Plain | Shown::Masked(_)));
+        let sources = plan
+            .source_ids()
+            .map(|id| {
+                let operations = plan.operations.iter().filter(|o| o.source == id);
+                let given = plan.source(id).defaults.iter().map(|(name, _)| name);
+                view.admin || operations.flat_map(|o| &o.provides).chain(given).any(visible)
+            })
+            .collect();
+        Lens { names, sources, never: plan.never.clone() }
+    };
+    Compiled { name: name.clone(), admin: view.admin, whole: lens(Ceiling::Whole), public: lens(Ceiling::Public) }
+}
+
+fn shown(id: NameId, view: &View, ceiling: Ceiling, plan: &Plan) -> Shown {
+    let name = plan.names.name(id);
+    let Kind::Field(class) = name.kind else { return Shown::Hidden(Hidden::Unclassified) };
+    let deliverable = matches!(class, Class::Public | Class::Personal | Class::Financial | Class::Sensitive);
+    if !deliverable || name.text.split('.').any(|part| never(part, &plan.never)) {
+        return Shown::Hidden(Hidden::Unclassified);
+    }
+    let in_view = view.fields.contains(&id) || view.classes.contains(&class);
+    if !in_view || view.hide.contains(&id) {
+        return Shown::Hidden(Hidden::Role);
+    }
+    if ceiling == Ceiling::Public && class != Class::Public {
+        return Shown::Hidden(Hidden::Trust);
+    }
+    match view.masks.iter().find(|(masked, _)| *masked == id) {
+        Some((_, mask)) => Shown::Masked(*mask),
+        None => Shown::Plain,
+    }
+}
+
+/// The second line behind the sources, which drop these members before anything else sees them.
+fn never(member: &str, configured: &[Arc<str>]) -> bool {
+    is_never(member) || {
+        let folded = folded(member);
+        configured.iter().any(|n| **n == *folded)
+    }
+}
+
+impl Lens {
+    pub fn shown(&self, name: NameId) -> Shown {
+        self.names.get(usize::from(name.0)).copied().unwrap_or(Shown::Hidden(Hidden::Unclassified))
+    }
+
+    pub fn sees(&self, name: NameId) -> bool {
+        !matches!(self.shown(name), Shown::Hidden(_))
+    }
+
+    /// Whether the source could contribute anything that is shown.
+    pub fn sees_source(&self, source: SourceId) -> bool {
+        self.sources.get(usize::from(source.0)).copied().unwrap_or(false)
+    }
+
+    pub fn hides_sources(&self) -> bool {
+        self.sources.contains(&false)
+    }
+
+    /// What is shown of a value under this name: nothing, itself, or what its mask leaves.
+    pub fn value(&self, name: NameId, value: &Value) -> Option<Value> {
+        let value = match self.shown(name) {
+            Shown::Plain => value.clone(),
+            Shown::Masked(mask) => text::masked(value, mask),
+            Shown::Hidden(_) => return None,
+        };
+        let value = self.without_never(value);
+        (!value.is_missing()).then_some(value)
+    }
+
+    fn without_never(&self, value: Value) -> Value {
+        match value {
+            Value::Record(members) if members.iter().any(|(m, _)| never(m, &self.never)) => {
+                Value::Record(members.iter().filter(|(m, _)| !never(m, &self.never)).cloned().collect())
+            }
+            Value::List(list) if list.iter().any(|v| matches!(v, Value::Record(_))) => {
+                Value::List(list.iter().map(|v| self.without_never(v.clone())).collect())
+            }
+            other => other,
+        }
+    }
+
+    /// The reports a reader may see.
+    pub fn reports<'a>(&'a self, context: &'a Context) -> impl Iterator<Item = &'a SourceReport> {
+        context.sources.iter().filter(|r| self.sees_source(r.source))
+    }
+
+    /// The lookup status as far as the visible sources go: a hidden one must not show by it.
+    pub fn status(&self, context: &Context) -> LookupStatus {
+        if !self.hides_sources() || context.status == LookupStatus::None {
+            return context.status;
+        }
+        let answered = |r: &SourceReport| matches!(r.state, SourceState::Found | SourceState::NotFound);
+        let unsettled = |r: &SourceReport| {
+            use crate::domain::Skip;
+            match &r.state {
+                SourceState::Failed(_) | SourceState::Pending => true,
+                SourceState::Skipped(skip) => matches!(skip, Skip::Tripped | Skip::Limited),
+                SourceState::Found | SourceState::NotFound => false,
+            }
+        };
+        let any = |is: &dyn Fn(&SourceReport) -> bool| self.reports(context).any(is);
+        match (any(&unsettled), any(&answered)) {
+            (true, false) => LookupStatus::Failed,
+            _ if context.status == LookupStatus::Stale && any(&|r| r.stale) => LookupStatus::Stale,
+            (true, true) => LookupStatus::Partial,
+            (false, _) => LookupStatus::Complete,
+        }
+    }
+}
