@@ -17,7 +17,7 @@ use crate::domain::field::{Kind, folded, is_never};
 use crate::domain::{Class, Context, LookupStatus, NameId, Names, SourceId, SourceReport, SourceState, Value};
 use crate::manifest::plan::Plan;
 
-/// The view of readers whose own view is not configured.
+/// The view of readers whose own view is not configured; shows nothing unless it is configured.
 pub const FALLBACK: &str = "basic";
 
 /// All views of one configuration, compiled. A changed configuration makes a new one with the
@@ -87,31 +87,6 @@ impl Hidden {
     }
 }
 
-/// The views that exist without configuration. `published` is what the published Function gave
-/// its advanced role; its basic role is our `basic`.
-pub fn presets() -> Vec<View> {
-    use crate::domain::canonical;
-    let named = [canonical("name"), canonical("phone"), canonical("email")];
-    let address = ["address.street", "address.city", "address.postcode", "address.region", "address.country"];
-    let known = [Class::Public, Class::Personal, Class::Financial];
-    let names = Names::default();
-    let published = named.into_iter().chain(address.iter().filter_map(|a| names.get(a)));
-    let view = |name: &str, classes: &[Class], fields: Vec<NameId>, admin| View {
-        name: name.into(),
-        classes: classes.to_vec(),
-        fields,
-        admin,
-        ..View::default()
-    };
-    vec![
-        view("basic", &[], named.to_vec(), false),
-        view("advanced", &known, named.to_vec(), false),
-        view("admin", &[&known[..], &[Class::Sensitive]].concat(), named.to_vec(), true),
-        view("studio", &known, Vec::new(), false),
-        view("published", &[], published.chain([canonical("payment.outstanding")]).collect(), false),
-    ]
-}
-
 /// An answer's bytes, and what they hold, by name, for the audit log.
 #[derive(Debug, Clone, Default)]
 pub struct Rendered {
@@ -136,17 +111,15 @@ impl Rendered {
 }
 
 impl Policy {
-    /// Compiles the presets and the configured views; a configured one replaces a preset of its
-    /// name.
+    /// Compiles the configured views.
     pub fn new(plan: Arc<Plan>, configured: &BTreeMap<Arc<str>, View>, generation: u64) -> Self {
-        let mut views: BTreeMap<Arc<str>, View> = presets().into_iter().map(|v| (v.name.clone(), v)).collect();
-        for (name, view) in configured {
-            views.insert(name.clone(), view.clone());
+        let mut views: Vec<_> = configured.iter().map(|(name, view)| compile(name, view, &plan)).collect();
+        if !configured.contains_key(FALLBACK) {
+            views.push(compile(&FALLBACK.into(), &View::default(), &plan));
         }
-        let compiled: Vec<_> = views.iter().map(|(name, view)| compile(name, view, &plan)).collect();
-        let by_name: HashMap<_, _> = (0..).map(ViewId).zip(&compiled).map(|(id, v)| (v.name.clone(), id)).collect();
+        let by_name: HashMap<_, _> = (0..).map(ViewId).zip(&views).map(|(id, v)| (v.name.clone(), id)).collect();
         let fallback = by_name.get(FALLBACK).copied().unwrap_or(ViewId(0));
-        Self { generation, plan, views: compiled, by_name, fallback }
+        Self { generation, plan, views, by_name, fallback }
     }
 
     pub fn generation(&self) -> u64 {
