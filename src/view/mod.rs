@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::config::{Mask, View};
 use crate::domain::field::{Kind, folded, is_never};
-use crate::domain::{Class, Context, LookupStatus, NameId, Names, SourceId, SourceReport, SourceState, Value};
+use crate::domain::{Class, Context, LookupStatus, NameId, SourceId, SourceReport, SourceState, Value};
 use crate::manifest::plan::Plan;
 
 /// The view of readers whose own view is not configured; shows nothing unless it is configured.
