@@ -16,7 +16,7 @@ use super::value::Value;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct SourceId(pub u16);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// Changes with every change of what the context says; unique within the process.
     pub revision: u64,
@@ -28,6 +28,9 @@ pub struct Context {
     pub candidates: Vec<Candidate>,
     /// Merged fields in the order of the vocabulary.
     pub fields: Vec<Field>,
+    /// Ids that belong to single sources. They lead back here and to other operations; they are
+    /// delivered to nobody.
+    pub ids: Vec<(NameId, Value)>,
     pub sources: Vec<SourceReport>,
     /// When the newest reading was made.
     pub assembled_at: Timestamp,

@@ -1,11 +1,36 @@
 //! The hot path: fresh in cache? answer. Stale? answer and refresh behind. Otherwise join the
 //! assembly in flight or start one, and answer with what arrived by the deadline.
+//!
+//! This folder decides whom to ask and what to say. It knows no vendor, no route and no view.
 
+mod assembly;
+mod budget;
+mod cache;
+mod flight;
+mod merge;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::domain::{Context, Identity, LookupStatus, Match, NameId, Organization, Value};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tower::retry::budget::TpsBudget;
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::domain::{Context, Identity, LookupStatus, NameId, Organization, Outcome, Skip, SourceId, Timed, Value};
 use crate::manifest::plan::Plan;
+use crate::source::{Source, StartError, Upstream};
+use crate::telemetry::logging::CallerRefs;
+use crate::telemetry::metrics::{BreakerState, Metrics};
+
+use assembly::{Assembly, View};
+use budget::{Budget, Spent};
+use cache::{Cache, Kept, Person, ReadingKey, Standing};
+use flight::Flights;
 
 /// A question: who is this?
 #[derive(Debug, Clone)]
@@ -28,6 +53,16 @@ pub enum Purse {
     Verified,
     /// Our own work: the command line, refreshes.
     Operator,
+}
+
+impl Purse {
+    fn label(&self) -> &str {
+        match self {
+            Self::Key(id) => id,
+            Self::Verified => "verified",
+            Self::Operator => "operator",
+        }
+    }
 }
 
 /// The answer: always a context, however little it holds.
@@ -58,9 +93,27 @@ impl CacheState {
 }
 
 /// Finds out who calls. One per process; cheap to share.
-#[derive(Debug)]
 pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What assemblies share.
+struct Shared {
     plan: Arc<Plan>,
+    merge: config::Merge,
+    lookup: config::Lookup,
+    /// The sources an answer waits for: those marked so, or all.
+    essential: BTreeSet<SourceId>,
+    sources: Vec<Source>,
+    cache: Cache,
+    budget: Budget,
+    assemblies: Flights<Person, View>,
+    reading_flights: Flights<ReadingKey, Option<(Outcome, Timestamp)>>,
+    revision: AtomicU64,
+    clock: Clock,
+    tracker: TaskTracker,
+    metrics: Arc<Metrics>,
+    caller_refs: CallerRefs,
 }
 
 /// What an operator wants to know of a source right now.
@@ -74,34 +127,206 @@ pub struct SourceHealth {
 }
 
 impl Engine {
+    /// Sets up every source of the plan; none is connected before it is asked. Tasks run on the
+    /// tracker, so that shutdown can wait for them.
+    pub fn start(
+        config: &Config,
+        clock: Clock,
+        tracker: TaskTracker,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StartError> {
+        let plan = config.plan.clone();
+        let share = config.lookup.retry_budget.clamp(0.0, 1.0) as f32;
+        let retries = Arc::new(TpsBudget::new(Duration::from_secs(10), 1, share));
+        let mut sources = Vec::new();
+        for id in plan.source_ids() {
+            sources.push(Source::new(plan.source(id), Upstream::new(&plan, id)?, retries.clone(), clock));
+        }
+        let marked: BTreeSet<_> = plan.source_ids().filter(|id| plan.source(*id).essential).collect();
+        let all = || plan.source_ids().filter(|id| plan.source(*id).secondary_of.is_none()).collect();
+        let shared = Shared {
+            essential: if marked.is_empty() { all() } else { marked },
+            cache: Cache::new(plan.clone(), config.cache.contexts_max_bytes),
+            budget: Budget::new(&config.limits, clock),
+            merge: config.merge.clone(),
+            lookup: config.lookup.clone(),
+            assemblies: Flights::default(),
+            reading_flights: Flights::default(),
+            revision: AtomicU64::new(1),
+            caller_refs: CallerRefs::new(),
+            plan,
+            sources,
+            clock,
+            tracker,
+            metrics,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
     /// The plan that answers are made by: names and sources of every context it returns.
     pub fn plan(&self) -> &Arc<Plan> {
-        &self.plan
+        &self.shared.plan
     }
 
     /// Answers within the deadline, whatever the sources do.
-    pub async fn answer(&self, ask: Ask) -> Answer {
-        let context = Context {
-            revision: 0,
-            organization: ask.organization,
-            identity: ask.identity,
-            status: LookupStatus::Failed,
-            verdict: Match::None,
-            candidates: Vec::new(),
-            fields: Vec::new(),
-            sources: Vec::new(),
-            assembled_at: jiff::Timestamp::UNIX_EPOCH,
+    pub async fn answer(&self, ask: &Ask) -> Answer {
+        let person = Person::new(&ask.organization, &ask.identity, &ask.inputs);
+        let kept = self.shared.cache.context(&person).await;
+        let standing = kept.as_ref().map(|kept| kept.standing(self.shared.clock.now()));
+        let answer = match (kept, standing) {
+            (Some(kept), Some(Standing::Fresh)) => Answer { context: kept.context.clone(), cache: CacheState::Hit },
+            (Some(kept), Some(Standing::FreshRetryDue)) => {
+                self.refresh_behind(person, ask);
+                Answer { context: kept.context.clone(), cache: CacheState::Hit }
+            }
+            (Some(kept), Some(Standing::Stale)) => {
+                self.refresh_behind(person, ask);
+                Answer { context: self.shared.said_to_be_stale(&kept), cache: CacheState::Stale }
+            }
+            (kept, _) => self.assembled(person, ask, kept).await,
         };
-        Answer { context: Arc::new(context), cache: CacheState::Miss }
+        self.shared.metrics.cache(&ask.organization, answer.cache);
+        answer
+    }
+
+    /// Joins the assembly of this person or starts one, and waits until it is ready or the
+    /// deadline is over; then the answer is what has arrived.
+    async fn assembled(&self, person: Person, ask: &Ask, kept: Option<Arc<Kept>>) -> Answer {
+        if self.shared.assemblies.join(&person).is_none()
+            && let Err(spent) = self.shared.budget.take(ask, &person)
+        {
+            return self.refused(ask, &person, kept, spent);
+        }
+        let from = self.shared.clock.instant();
+        let (mut flight, joined) = self.fly(person, ask);
+        // a closed channel is a finished assembly: its last view stays readable
+        let _ = tokio::time::timeout(ask.deadline, flight.wait_for(|view| view.ready)).await;
+        let context = flight.borrow().context.clone();
+        self.shared.count_silence(&ask.organization, &context, self.shared.clock.since(from));
+        Answer { context, cache: if joined { CacheState::Joined } else { CacheState::Miss } }
+    }
+
+    fn refresh_behind(&self, person: Person, ask: &Ask) {
+        self.fly(person, ask);
+    }
+
+    fn fly(&self, person: Person, ask: &Ask) -> (watch::Receiver<View>, bool) {
+        if let Some(flight) = self.shared.assemblies.join(&person) {
+            return (flight, true);
+        }
+        let assembly = Assembly::new(self.shared.clone(), person.clone(), &ask.inputs);
+        let blank = assembly.blank();
+        self.shared.assemblies.join_or_start(person, &self.shared.tracker, blank, |progress| assembly.run(progress))
+    }
+
+    /// The budget is spent: what is kept, however old, or a context that says so. Refusing a
+    /// vendor call is better than refusing the caller.
+    fn refused(&self, ask: &Ask, person: &Person, kept: Option<Arc<Kept>>, spent: Spent) -> Answer {
+        let label = if spent == Spent::Number { "number" } else { ask.purse.label() };
+        self.shared.metrics.miss_refused(&ask.organization, label);
+        let now = self.shared.clock.now();
+        let context = match kept.filter(|kept| now < kept.keep_until) {
+            Some(kept) => self.shared.said_to_be_stale(&kept),
+            None => self.shared.nobody_asked(person, Skip::Limited),
+        };
+        Answer { context, cache: CacheState::Miss }
     }
 
     /// Drops what is cached of a person, under every number and address that leads there.
     /// Returns how many contexts were dropped.
-    pub async fn forget(&self, _organization: &Organization, _identity: &Identity) -> usize {
-        0
+    pub async fn forget(&self, organization: &Organization, identity: &Identity) -> usize {
+        self.shared.cache.forget(organization, identity).await
     }
 
     pub fn health(&self) -> Vec<SourceHealth> {
-        Vec::new()
+        let of = |(settings, source): (&crate::manifest::plan::Source, &Source)| SourceHealth {
+            source: settings.name.clone(),
+            connected: settings.connected,
+            breaker: source.breaker().as_str(),
+            in_flight: source.in_flight(),
+        };
+        self.shared.plan.sources.iter().zip(&self.shared.sources).map(of).collect()
+    }
+
+    /// Brings gauges up to date and forgets budgets of long ago; call it every few seconds.
+    pub fn upkeep(&self) {
+        use crate::source::breaker::State;
+        self.shared.budget.upkeep();
+        let (entries, bytes) = self.shared.cache.size();
+        self.shared.metrics.cache_contexts.set(entries as f64);
+        self.shared.metrics.cache_bytes.set(bytes as f64);
+        for (id, source) in self.shared.plan.source_ids().zip(&self.shared.sources) {
+            let Some(metrics) = self.shared.metrics.source(id) else { continue };
+            metrics.in_flight.set(source.in_flight() as f64);
+            metrics.breaker(match source.breaker() {
+                State::Passing => BreakerState::Passing,
+                State::Probing => BreakerState::Probing,
+                State::Tripped => BreakerState::Tripped,
+            });
+        }
+    }
+}
+
+impl Shared {
+    fn next_revision(&self) -> u64 {
+        self.revision.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A kept context that is past its fresh window, saying so; made once.
+    fn said_to_be_stale(&self, kept: &Kept) -> Arc<Context> {
+        let make = || {
+            let now = self.clock.now();
+            let mut context = Context::clone(&kept.context);
+            context.revision = self.next_revision();
+            for report in &mut context.sources {
+                let settings = self.plan.source(report.source);
+                let read = |read_at| Timed { reading: Arc::default(), found: true, read_at };
+                report.stale |= report.read_at.is_some_and(|at| now >= cache::fresh_until(settings, &read(at)));
+            }
+            if context.sources.iter().any(|report| report.stale) {
+                context.status = LookupStatus::Stale;
+            }
+            Arc::new(context)
+        };
+        kept.stale.get_or_init(make).clone()
+    }
+
+    /// A context for which no source was asked, and why.
+    fn nobody_asked(&self, person: &Person, skip: Skip) -> Arc<Context> {
+        let now = self.clock.now();
+        let ended =
+            merge::Ended { outcome: Outcome::Skipped(skip), read_at: now, stale: false, started: None, took: None };
+        let progress: Vec<_> = self.plan.operations.iter().map(|_| merge::Progress::Ended(ended.clone())).collect();
+        let merged = merge::Facts { plan: &self.plan, merge: &self.merge, progress: &progress }.merged();
+        Arc::new(Context {
+            revision: self.next_revision(),
+            organization: person.organization().clone(),
+            identity: person.identity().clone(),
+            status: merged.status,
+            verdict: merged.verdict,
+            candidates: merged.candidates,
+            fields: merged.fields,
+            ids: merged.ids,
+            sources: merged.sources,
+            assembled_at: now,
+        })
+    }
+
+    /// Charges the time a caller waited to the sources that the answer waited for: those still
+    /// running, evenly, or the one that came last.
+    fn count_silence(&self, organization: &Organization, context: &Context, waited: Duration) {
+        use crate::domain::SourceState;
+        let pending: Vec<_> = context
+            .sources
+            .iter()
+            .filter(|r| r.operations.iter().any(|o| o.state == SourceState::Pending))
+            .map(|r| r.source)
+            .collect();
+        let last = context.sources.iter().filter(|r| r.took.is_some()).max_by_key(|r| r.took).map(|r| r.source);
+        let charged = if pending.is_empty() { last.into_iter().collect() } else { pending };
+        let share = waited / u32::try_from(charged.len().max(1)).unwrap_or(1);
+        for source in charged {
+            self.metrics.silence(organization, source, share);
+        }
     }
 }

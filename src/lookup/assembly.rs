@@ -1,0 +1,552 @@
+//! One assembly: data flow over the operation graph. Each operation starts the moment its needs
+//! are on the table, at most once. The task belongs to the gateway; those who ask follow it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::cache::{Kept, Person, ReadingKey, fresh_until, keep_until, plus};
+use super::merge::{Ended, Facts, Progress, clusters, has_failed};
+use crate::domain::{
+    Context, Failure, Identity, NameId, Outcome, Phone, Reading, Skip, SourceId, Timed, Value, canonical,
+};
+use crate::manifest::plan::{Operation, OperationId, Plan};
+use crate::source::{Call, CallError, Said};
+
+/// What those who wait see of an assembly.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub context: Arc<Context>,
+    /// Everything settled, or the essential sources did and the grace is over.
+    pub ready: bool,
+}
+
+/// The state of one run.
+pub struct Assembly {
+    shared: Arc<Shared>,
+    person: Person,
+    started: Instant,
+    /// Values by name: the identity, request inputs, and what operations provided.
+    table: Vec<Option<Value>>,
+    steps: Vec<Step>,
+    running: FuturesUnordered<Running>,
+}
+
+type Running = futures_util::future::BoxFuture<'static, (OperationId, Ended)>;
+
+#[derive(Default)]
+struct Step {
+    progress: Progress,
+    running: bool,
+    /// Starts only when that operation ended without finding anybody.
+    after: Option<OperationId>,
+    key: Option<ReadingKey>,
+    /// A kept reading that is shown until the answer is there.
+    kept: Option<Timed>,
+}
+
+const PHONE: NameId = canonical("phone");
+const EMAIL: NameId = canonical("email");
+const CUSTOMER_ID: NameId = canonical("customer_id");
+
+impl Assembly {
+    pub fn new(shared: Arc<Shared>, person: Person, inputs: &[(NameId, Value)]) -> Self {
+        let plan = shared.plan.clone();
+        let mut table = vec![None; plan.names.len()];
+        let identity = match person.identity() {
+            Identity::Phone(phone) => (PHONE, Value::Phone(phone.clone())),
+            Identity::Email(email) => (EMAIL, Value::Email(email.clone())),
+            Identity::CustomerId(id) => (CUSTOMER_ID, Value::Text(id.0.clone())),
+        };
+        for (name, value) in inputs.iter().cloned().chain([identity]) {
+            if let Some(place) = table.get_mut(usize::from(name.0)) {
+                *place = Some(value);
+            }
+        }
+        let steps = plan.operations.iter().map(|o| Step { after: o.fallback_of, ..Step::default() }).collect();
+        let started = shared.clock.instant();
+        Self { shared, person, started, table, steps, running: FuturesUnordered::new() }
+    }
+
+    /// A context in which nothing has been heard yet.
+    pub fn blank(&self) -> View {
+        View { context: Arc::new(self.context()), ready: false }
+    }
+
+    /// Runs to the end of the last operation, however long the answer waits, and keeps the result.
+    pub async fn run(mut self, progress: watch::Sender<View>) {
+        let grace_over = tokio::time::sleep(Duration::MAX);
+        tokio::pin!(grace_over);
+        let (mut grace_runs, mut ready) = (false, false);
+        self.start_all_that_can().await;
+        while !self.running.is_empty() {
+            tokio::select! {
+                Some((id, ended)) = self.running.next() => {
+                    self.settle(id, ended);
+                    self.start_all_that_can().await;
+                }
+                // dropping this arm loses nothing: the sleep is pinned outside the loop
+                () = &mut grace_over, if grace_runs && !ready => ready = true,
+            }
+            if !grace_runs && self.essentials_settled() {
+                grace_runs = true;
+                grace_over.as_mut().reset(self.shared.clock.instant() + self.shared.lookup.grace);
+            }
+            if !self.running.is_empty() {
+                progress.send_replace(View { context: Arc::new(self.context()), ready });
+            }
+        }
+        let kept = self.kept();
+        let context = kept.context.clone();
+        self.shared.cache.keep_context(self.person.clone(), kept).await;
+        progress.send_replace(View { context, ready: true });
+    }
+
+    /// Starts what can be started; with nothing left running, settles the rest as skipped.
+    async fn start_all_that_can(&mut self) {
+        let plan = self.shared.plan.clone();
+        loop {
+            self.change_places_where_needed(&plan);
+            let mut settled_something = false;
+            for (id, operation) in plan.operations() {
+                if !self.waits(id) {
+                    continue;
+                }
+                match self.gate(id, operation, &plan) {
+                    Gate::Wait => {}
+                    Gate::Settle(progress) => {
+                        self.set(id, progress);
+                        settled_something = true;
+                    }
+                    Gate::Start => settled_something |= self.start(id, operation, &plan).await,
+                }
+            }
+            if settled_something {
+                continue; // it may have put something on the table, or given up something others wait for
+            }
+            if !self.running.is_empty() {
+                return;
+            }
+            // nothing runs and nothing can start: one that waits is given up, then look again; one
+            // that a fallback waits for goes first, since that may bring what the others need
+            let mut waiting = plan.operations().filter(|(id, _)| self.waits(*id)).peekable();
+            let Some(first) = waiting.peek().copied() else { return };
+            let (id, operation) = waiting.find(|(id, _)| self.has_waiting_fallback(*id)).unwrap_or(first);
+            let skip = self.missing_need(operation, &plan);
+            self.set(id, Progress::Ended(self.ended_now(Outcome::Skipped(skip))));
+        }
+    }
+
+    fn gate(&self, id: OperationId, operation: &Operation, plan: &Plan) -> Gate {
+        let source = plan.source(operation.source);
+        if let Some(primary) = source.secondary_of {
+            match self.fate(primary, plan) {
+                Fate::Open => return Gate::Wait,
+                Fate::Answered => return Gate::Settle(Progress::NotAsked),
+                Fate::Failed => {}
+            }
+        }
+        if !source.connected {
+            return Gate::Settle(Progress::Ended(self.ended_now(Outcome::Skipped(Skip::NotConnected))));
+        }
+        if !self.needs_are_there(operation) {
+            return Gate::Wait;
+        }
+        let Some(first) = self.after(id) else { return Gate::Start };
+        match self.step(first).map(|s| (&s.progress, s.running)) {
+            Some((Progress::Ended(Ended { outcome: Outcome::NotFound(_) | Outcome::Skipped(_), .. }), _)) => {
+                Gate::Start
+            }
+            Some((Progress::Ended(_) | Progress::NotAsked, _)) => Gate::Settle(Progress::NotAsked),
+            _ => Gate::Wait,
+        }
+    }
+
+    fn after(&self, id: OperationId) -> Option<OperationId> {
+        self.step(id).and_then(|s| s.after)
+    }
+
+    fn has_waiting_fallback(&self, id: OperationId) -> bool {
+        self.steps.iter().any(|s| s.after == Some(id) && !s.running && matches!(s.progress, Progress::Pending))
+    }
+
+    /// Of a fallback pair, whichever has its needs first goes first: when the fallback could start
+    /// and the other could not, they change places.
+    fn change_places_where_needed(&mut self, plan: &Plan) {
+        for (id, operation) in plan.operations() {
+            let Some(first) = self.after(id) else { continue };
+            let Some(first_operation) = plan.operations.get(usize::from(first.0)) else { continue };
+            let swap = self.waits(id)
+                && self.waits(first)
+                && self.after(first).is_none()
+                && self.needs_are_there(operation)
+                && !self.needs_are_there(first_operation);
+            if swap {
+                if let Some(step) = self.step_mut(id) {
+                    step.after = None;
+                }
+                if let Some(step) = self.step_mut(first) {
+                    step.after = Some(id);
+                }
+            }
+        }
+    }
+
+    /// Starts one operation, or settles it from the cache. True when it settled.
+    async fn start(&mut self, id: OperationId, operation: &Operation, plan: &Arc<Plan>) -> bool {
+        let values: Arc<[(NameId, Value)]> =
+            operation.inputs.iter().filter_map(|name| Some((*name, self.on_table(*name)?.clone()))).collect();
+        let key = ReadingKey::new(self.person.organization(), id, values.iter().map(|(_, v)| v));
+        let source = plan.source(operation.source);
+        let now = self.shared.clock.now();
+        let kept = self.shared.cache.reading(&key, source, now).await;
+        if let Some(step) = self.step_mut(id) {
+            step.key = Some(key.clone());
+        }
+        if let Some(fresh) = kept.as_ref().filter(|timed| now < fresh_until(source, timed)) {
+            let outcome = of_kept(fresh);
+            self.settle(id, Ended { outcome, read_at: fresh.read_at, stale: false, started: None, took: None });
+            return true;
+        }
+        if let Some(step) = self.step_mut(id) {
+            step.running = true;
+            step.kept = kept.filter(|timed| timed.found);
+        }
+        let uses_phone = operation.inputs.contains(&PHONE);
+        let phones: Arc<[Phone]> = match self.on_table(PHONE) {
+            Some(Value::Phone(phone)) if uses_phone => phone.variants().into_iter().collect(),
+            _ => Arc::new([]),
+        };
+        let identity = self.whom(operation);
+        let call = Call { plan: plan.clone(), operation: id, identity, phones, values };
+        let offset = self.shared.clock.since(self.started);
+        self.running.push(Box::pin(ask(self.shared.clone(), self.person.clone(), key, call, offset)));
+        false
+    }
+
+    /// Whom the hits of an operation must prove to be: who was asked for, if the request uses
+    /// that; else the address or number it uses, which a unique match provided.
+    fn whom(&self, operation: &Operation) -> Identity {
+        let original = match self.person.identity() {
+            Identity::Phone(_) => PHONE,
+            Identity::Email(_) => EMAIL,
+            Identity::CustomerId(_) => CUSTOMER_ID,
+        };
+        let uses = |name: NameId| operation.inputs.contains(&name);
+        match (self.on_table(EMAIL), self.on_table(PHONE)) {
+            _ if uses(original) => self.person.identity().clone(),
+            (Some(Value::Email(email)), _) if uses(EMAIL) => Identity::Email(email.clone()),
+            (_, Some(Value::Phone(phone))) if uses(PHONE) => Identity::Phone(phone.clone()),
+            _ => self.person.identity().clone(),
+        }
+    }
+
+    /// Takes in the end of an operation: what it found may start others.
+    fn settle(&mut self, id: OperationId, mut ended: Ended) {
+        let failed = matches!(ended.outcome, Outcome::Failed(_) | Outcome::Skipped(Skip::Tripped | Skip::Limited));
+        if failed && let Some(kept) = self.step(id).and_then(|s| s.kept.as_ref()) {
+            // better an old reading, marked as such, than none
+            ended = Ended { outcome: of_kept(kept), read_at: kept.read_at, stale: true, ..ended };
+        }
+        if let Outcome::Found(reading) = &ended.outcome {
+            let reading = reading.clone();
+            self.provide(id, &reading);
+        }
+        self.set(id, Progress::Ended(ended));
+    }
+
+    /// Puts what a reading holds on the table, unless it is of several people.
+    fn provide(&mut self, id: OperationId, reading: &Reading) {
+        let Some(operation) = self.shared.plan.operations.get(usize::from(id.0)) else { return };
+        let hits: Vec<_> = reading.hits.iter().map(|hit| (operation.source, hit)).collect();
+        if operation.identifying() && (reading.ambiguous || clusters(&hits).len() > 1) {
+            return;
+        }
+        for (name, value) in reading.values.iter().filter(|(_, value)| !value.is_missing()) {
+            if let Some(place @ None) = self.table.get_mut(usize::from(name.0)) {
+                *place = Some(value.clone());
+            }
+        }
+    }
+
+    /// Whether an answer need not wait for essential sources any longer: each has nothing running
+    /// and settled at least one operation. Where none is marked essential, all are.
+    fn essentials_settled(&self) -> bool {
+        let plan = &self.shared.plan;
+        let settled = |source: SourceId| {
+            let mut found_out = false;
+            for (step, operation) in self.steps.iter().zip(&plan.operations) {
+                if operation.source == source {
+                    if step.running {
+                        return false;
+                    }
+                    found_out |= matches!(
+                        step.progress,
+                        Progress::Ended(Ended { outcome: Outcome::Found(_) | Outcome::NotFound(_), .. })
+                    );
+                }
+            }
+            found_out
+        };
+        self.shared.essential.iter().all(|source| settled(*source))
+    }
+
+    /// How a source stands as a whole, for those that stand in for it.
+    fn fate(&self, source: SourceId, plan: &Plan) -> Fate {
+        let steps = || self.steps.iter().zip(&plan.operations).filter(|(_, o)| o.source == source).map(|(s, _)| s);
+        let answered = |s: &Step| {
+            matches!(s.progress, Progress::Ended(Ended { outcome: Outcome::Found(_) | Outcome::NotFound(_), .. }))
+        };
+        let gone = |s: &Step| match &s.progress {
+            Progress::Ended(ended) => matches!(
+                ended.outcome,
+                Outcome::Failed(_) | Outcome::Skipped(Skip::Tripped | Skip::Limited | Skip::NotConnected)
+            ),
+            _ => false,
+        };
+        if steps().any(answered) {
+            Fate::Answered
+        } else if steps().any(|s| s.running)
+            || !steps().any(gone) && steps().any(|s| matches!(s.progress, Progress::Pending))
+        {
+            Fate::Open
+        } else if steps().any(gone) {
+            Fate::Failed
+        } else {
+            Fate::Answered // it had nothing to be asked; nor has its secondary
+        }
+    }
+
+    fn needs_are_there(&self, operation: &Operation) -> bool {
+        operation.needs.iter().all(|need| need.iter().any(|name| self.on_table(*name).is_some()))
+    }
+
+    fn missing_need(&self, operation: &Operation, plan: &Plan) -> Skip {
+        let missing = operation.needs.iter().find(|need| !need.iter().any(|name| self.on_table(*name).is_some()));
+        let name = missing.and_then(|need| need.first()).map(|name| plan.names.name(*name).text.clone());
+        Skip::Needs(name.unwrap_or_default())
+    }
+
+    fn on_table(&self, name: NameId) -> Option<&Value> {
+        self.table.get(usize::from(name.0)).and_then(Option::as_ref)
+    }
+
+    fn step(&self, id: OperationId) -> Option<&Step> {
+        self.steps.get(usize::from(id.0))
+    }
+
+    fn step_mut(&mut self, id: OperationId) -> Option<&mut Step> {
+        self.steps.get_mut(usize::from(id.0))
+    }
+
+    fn waits(&self, id: OperationId) -> bool {
+        self.step(id).is_some_and(|s| !s.running && matches!(s.progress, Progress::Pending))
+    }
+
+    fn set(&mut self, id: OperationId, progress: Progress) {
+        if let Progress::Ended(ended) = &progress
+            && matches!(ended.outcome, Outcome::Skipped(_))
+            && ended.took.is_none()
+        {
+            self.shared.metrics.outcome(self.person.organization(), id, &ended.outcome);
+        }
+        if let Some(step) = self.step_mut(id) {
+            step.running = false;
+            step.progress = progress;
+        }
+    }
+
+    fn ended_now(&self, outcome: Outcome) -> Ended {
+        Ended { outcome, read_at: self.shared.clock.now(), stale: false, started: None, took: None }
+    }
+
+    /// The context of this moment. What still runs shows its kept reading, if there is one.
+    fn context(&self) -> Context {
+        let now = self.shared.clock.now();
+        let progress: Vec<Progress> = self
+            .steps
+            .iter()
+            .map(|step| match (&step.progress, &step.kept) {
+                (Progress::Pending, Some(kept)) => Progress::Ended(Ended {
+                    outcome: of_kept(kept),
+                    read_at: kept.read_at,
+                    stale: true,
+                    started: None,
+                    took: None,
+                }),
+                (progress, _) => progress.clone(),
+            })
+            .collect();
+        let merged = Facts { plan: &self.shared.plan, merge: &self.shared.merge, progress: &progress }.merged();
+        Context {
+            revision: self.shared.next_revision(),
+            organization: self.person.organization().clone(),
+            identity: self.person.identity().clone(),
+            status: merged.status,
+            verdict: merged.verdict,
+            candidates: merged.candidates,
+            fields: merged.fields,
+            ids: merged.ids,
+            sources: merged.sources,
+            assembled_at: merged.newest.unwrap_or(now),
+        }
+    }
+
+    /// The finished context with its windows.
+    fn kept(&self) -> Kept {
+        let context = Arc::new(self.context());
+        let (mut fresh, mut keep, mut found_any) = (Timestamp::MAX, Timestamp::MAX, false);
+        for (step, operation) in self.steps.iter().zip(&self.shared.plan.operations) {
+            let Progress::Ended(Ended { outcome, read_at, .. }) = &step.progress else { continue };
+            let (reading, found) = match outcome {
+                Outcome::Found(reading) => (reading, true),
+                Outcome::NotFound(reading) => (reading, false),
+                _ => continue,
+            };
+            let timed = Timed { reading: reading.clone(), found, read_at: *read_at };
+            let source = self.shared.plan.source(operation.source);
+            fresh = fresh.min(fresh_until(source, &timed));
+            if found {
+                found_any = true;
+                keep = keep.min(keep_until(source, &timed));
+            }
+        }
+        let now = self.shared.clock.now();
+        let failed = |essential: bool| {
+            let is_essential = |source: SourceId| self.shared.essential.contains(&source);
+            context.sources.iter().any(|r| has_failed(&r.state) && is_essential(r.source) == essential)
+        };
+        let nothing_heard = fresh == Timestamp::MAX;
+        Kept {
+            fresh_until: if nothing_heard { Timestamp::MIN } else { fresh },
+            keep_until: if found_any { keep } else { Timestamp::MIN },
+            essential_failed: failed(true),
+            retry_failed_from: failed(false).then(|| plus(now, self.shared.lookup.retry_failed_after)),
+            readings: self.steps.iter().filter_map(|s| s.key.clone()).collect(),
+            stale: std::sync::OnceLock::new(),
+            context,
+        }
+    }
+}
+
+enum Gate {
+    Wait,
+    Start,
+    Settle(Progress),
+}
+
+enum Fate {
+    /// It may still answer.
+    Open,
+    Answered,
+    Failed,
+}
+
+fn of_kept(timed: &Timed) -> Outcome {
+    if timed.found { Outcome::Found(timed.reading.clone()) } else { Outcome::NotFound(timed.reading.clone()) }
+}
+
+/// One operation for one set of inputs, shared by all who want it at the same time.
+async fn ask(
+    shared: Arc<Shared>,
+    person: Person,
+    key: ReadingKey,
+    call: Call,
+    started: Duration,
+) -> (OperationId, Ended) {
+    let id = call.operation;
+    let from = shared.clock.instant();
+    let work = {
+        let (shared, key, person) = (shared.clone(), key.clone(), person.clone());
+        move |result: watch::Sender<Option<(Outcome, Timestamp)>>| async move {
+            let ended = read_once(&shared, &person, key, call).await;
+            result.send_replace(Some(ended));
+        }
+    };
+    let (mut flight, _) = shared.reading_flights.join_or_start(key, &shared.tracker, None, work);
+    let landed = match flight.wait_for(Option::is_some).await {
+        Ok(result) => result.clone(),
+        Err(_) => None, // the task panicked; the hook has logged where
+    };
+    let (outcome, read_at) = landed.unwrap_or((Outcome::Failed(Failure::Unreadable), shared.clock.now()));
+    let took = Some(shared.clock.since(from));
+    (id, Ended { outcome, read_at, stale: false, started: Some(started), took })
+}
+
+/// Calls the source under its guard, keeps what it said, counts and logs the attempt.
+async fn read_once(shared: &Shared, person: &Person, key: ReadingKey, call: Call) -> (Outcome, Timestamp) {
+    let (id, operation) = (call.operation, call.operation());
+    let (source_id, source) = (operation.source, call.source());
+    let from = shared.clock.instant();
+    let answer = match shared.sources.get(usize::from(source_id.0)) {
+        Some(guarded) => guarded.call(call.clone()).await,
+        None => Err(Skip::NotConnected.into()),
+    };
+    let took = shared.clock.since(from);
+    let read_at = shared.clock.now();
+    let (outcome, cause) = match answer {
+        Ok(Said::Found(reading)) => (Outcome::Found(reading), None),
+        Ok(Said::NotFound) => (Outcome::NotFound(Arc::default()), None),
+        Err(CallError::Failed(failure, cause)) => (Outcome::Failed(failure), cause),
+        Err(CallError::BrokeOff(cause)) => (Outcome::Failed(Failure::Unreachable), cause),
+        Err(CallError::Skipped(skip)) => (Outcome::Skipped(skip), None),
+    };
+    if let Outcome::Found(reading) | Outcome::NotFound(reading) = &outcome {
+        let found = matches!(outcome, Outcome::Found(_));
+        shared.cache.keep_reading(key, Timed { reading: reading.clone(), found, read_at }).await;
+    }
+    shared.metrics.outcome(person.organization(), id, &outcome);
+    if let Some(metrics) = shared.metrics.source(source_id)
+        && !matches!(outcome, Outcome::Skipped(_))
+    {
+        metrics.seconds.record(took.as_secs_f64());
+    }
+    let cause = cause.as_deref().map(chain);
+    tracing::debug!(
+        target: "caller_context::source",
+        organization = %person.organization(),
+        caller_ref = %shared.caller_refs.of(person.organization(), person.identity()),
+        source = &*source.name,
+        operation = &*operation.name,
+        outcome = word(&outcome),
+        reason = reason(&outcome),
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        cause,
+        "source asked"
+    );
+    (outcome, read_at)
+}
+
+fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Found(_) => "found",
+        Outcome::NotFound(_) => "not_found",
+        Outcome::Failed(_) => "failed",
+        Outcome::Skipped(_) => "skipped",
+    }
+}
+
+fn reason(outcome: &Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Failed(failure) => Some(failure.reason()),
+        Outcome::Skipped(skip) => Some(skip.label()),
+        _ => None,
+    }
+}
+
+/// The causes of an error in one line. Errors of this crate and of the clients never quote values.
+fn chain(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
