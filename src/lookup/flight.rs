@@ -100,9 +100,8 @@ mod tests {
             async move { tokio::time::timeout(Duration::from_millis(200), flight.wait_for(|done| *done)).await.is_ok() }
         };
         let callers: Vec<_> = (0..40).map(|_| caller()).collect();
-        for caller in callers {
-            assert!(!caller.await, "the deadline is shorter than the work");
-        }
+        let answered = futures_util::future::join_all(callers).await;
+        assert!(answered.iter().all(|in_time| !in_time), "the deadline is shorter than the work");
         let (mut flight, joined) = flights.join_or_start("number", &tracker, false, |_| async {});
         assert!(joined && flight.wait_for(|done| *done).await.is_ok());
         assert_eq!(started.load(Ordering::Relaxed), 1);

@@ -140,7 +140,12 @@ impl Engine {
         let retries = Arc::new(TpsBudget::new(Duration::from_secs(10), 1, share));
         let mut sources = Vec::new();
         for id in plan.source_ids() {
-            sources.push(Source::new(plan.source(id), Upstream::new(&plan, id)?, retries.clone(), clock));
+            sources.push(Source::new(
+                plan.source(id),
+                Upstream::new(plan.source(id), &tracker)?,
+                retries.clone(),
+                clock,
+            ));
         }
         let marked: BTreeSet<_> = plan.source_ids().filter(|id| plan.source(*id).essential).collect();
         let all = || plan.source_ids().filter(|id| plan.source(*id).secondary_of.is_none()).collect();

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::reading::{ErrorRules, Record};
 use super::sql::Statement;
-use super::template::{HttpRequest, Maps};
+use super::template::{HttpRequest, Maps, PhoneUse};
 use crate::domain::{NameId, Names, SourceId, Spelling, Value};
 
 #[derive(Debug, Default)]
@@ -181,6 +181,14 @@ impl Operation {
     /// Its hits say who the caller is.
     pub fn identifying(&self) -> bool {
         self.record.identifying()
+    }
+
+    /// Whether it is asked once per spelling of the number, or once for all.
+    pub fn phone_use(&self) -> PhoneUse {
+        match &self.request {
+            Request::Http(request) => request.phone_use(),
+            Request::Sql(statement) => statement.phone_use(),
+        }
     }
 }
 

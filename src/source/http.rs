@@ -7,17 +7,26 @@ use ::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use secrecy::ExposeSecret;
 
-use super::{Call, CallError, Said, StartError};
-use crate::domain::{Failure, Phone, Skip, Spelling};
-use crate::manifest::plan::{self, Auth, Request};
-use crate::manifest::reading::{AnswerClass, ReadEnv};
-use crate::manifest::template::{Env, HttpRequest, PhoneUse, Prepared, Tables};
+use super::{Call, CallError, Said};
+use crate::domain::{Failure, Skip};
+use crate::manifest::plan::{self, Auth};
+use crate::manifest::reading::AnswerClass;
+use crate::manifest::template::Prepared;
 
 /// A client of one source; its connections are its own.
 #[derive(Clone)]
 pub struct HttpUpstream {
     client: reqwest::Client,
     auth: HeaderMap,
+}
+
+/// The source cannot be asked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum BadSettings {
+    #[error("the HTTP client cannot be made")]
+    Client(#[from] reqwest::Error),
+    #[error("its secret holds letters that cannot stand in a header")]
+    Secret,
 }
 
 /// An answer within the caps.
@@ -29,7 +38,7 @@ struct Answer {
 
 impl HttpUpstream {
     #[expect(clippy::disallowed_methods, reason = "the one place where clients are built")]
-    pub fn new(settings: &plan::HttpUpstream) -> Result<Self, StartError> {
+    pub fn new(settings: &plan::HttpUpstream) -> Result<Self, BadSettings> {
         let fail =
             |cause: Box<dyn std::error::Error + Send + Sync>| StartError { source_name: "http".into(), source: cause };
         let client = reqwest::Client::builder()
@@ -41,13 +50,12 @@ impl HttpUpstream {
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30))
             .pool_idle_timeout(Duration::from_secs(90))
-            .build()
-            .map_err(|e| fail(e.into()))?;
+            .build()?;
         let mut auth = HeaderMap::new();
         if let Auth::Headers(headers) = &settings.auth {
             for (name, value) in headers {
-                let mut value = ::http::HeaderValue::from_str(value.expose_secret())
-                    .map_err(|_| fail("its secret cannot stand in a header".into()))?;
+                let mut value =
+                    ::http::HeaderValue::from_str(value.expose_secret()).map_err(|_| BadSettings::Secret)?;
                 value.set_sensitive(true);
                 auth.insert(name.clone(), value);
             }
@@ -55,41 +63,9 @@ impl HttpUpstream {
         Ok(Self { client, auth })
     }
 
-    /// Asks once, or once per spelling of the number until there is a hit.
-    pub async fn call(&self, call: &Call, now: jiff::Timestamp) -> Result<Said, CallError> {
-        let Request::Http(request) = &call.operation().request else { return Err(Skip::Invalid.into()) };
-        if request.phone_use() != PhoneUse::One {
-            return self.ask(call, request, &call.phones, None, now).await;
-        }
-        let spellings = match call.operation().spellings.as_slice() {
-            [] => &[Spelling::E164],
-            spellings => spellings,
-        };
-        for phone in call.phones.iter() {
-            for spelling in spellings {
-                let said = self.ask(call, request, std::slice::from_ref(phone), Some(*spelling), now).await?;
-                if matches!(said, Said::Found(_)) {
-                    return Ok(said);
-                }
-            }
-        }
-        Ok(Said::NotFound)
-    }
-
-    async fn ask(
-        &self,
-        call: &Call,
-        request: &HttpRequest,
-        phones: &[Phone],
-        spelling: Option<Spelling>,
-        now: jiff::Timestamp,
-    ) -> Result<Said, CallError> {
-        let source = call.source();
-        let prepared = {
-            let env = Env { get: &|name| call.get(name), source, tables: &Tables::default(), phones, spelling, now };
-            request.render(&env)?
-        };
-        let plan::Upstream::Http(settings) = &source.upstream else { return Err(Skip::Invalid.into()) };
+    /// Sends a rendered request and reads its answer.
+    pub async fn ask(&self, call: &Call, prepared: Prepared, now: jiff::Timestamp) -> Result<Said, CallError> {
+        let plan::Upstream::Http(settings) = &call.source().upstream else { return Err(Skip::Invalid.into()) };
         if !host_is_allowed(&prepared.url, settings) {
             return Err(Skip::Invalid.into());
         }
@@ -144,19 +120,10 @@ fn read(call: &Call, answer: &Answer, now: jiff::Timestamp) -> Result<Said, Call
     if !says_json(&answer.headers) {
         return Err(Failure::Unreadable.into()); // a login page, most often
     }
-    let env = ReadEnv {
-        identity: &call.identity,
-        get: &|name| call.get(name),
-        tables: &Tables::default(),
-        headers: Some(&answer.headers),
-        source: call.source(),
-        names: &call.plan.names,
-        never: &call.plan.never,
-        now,
-    };
-    let mut read = operation.record.read(&answer.body, &env).map_err(|e| CallError::failed(Failure::Unreadable, e))?;
+    let read = call.reading(Some(&answer.headers), now, |env| operation.record.read(&answer.body, env));
+    let mut read = read.map_err(|e| CallError::failed(Failure::Unreadable, e))?;
     read.reading.ambiguous |= ambiguous;
-    Ok(if read.found { Said::Found(read.reading.into()) } else { Said::NotFound })
+    Ok(super::said(read))
 }
 
 fn host_is_allowed(url: &url::Url, settings: &plan::HttpUpstream) -> bool {

@@ -10,8 +10,14 @@ pub mod sql;
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use crate::domain::{Failure, Identity, NameId, Phone, Reading, Skip, SourceId, Value};
-use crate::manifest::plan::{self, Operation, OperationId, Plan};
+use ::http::HeaderMap;
+use jiff::Timestamp;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::{Failure, Identity, NameId, Phone, Reading, Skip, Spelling, Value};
+use crate::manifest::plan::{self, Operation, OperationId, Plan, Request};
+use crate::manifest::reading::{Read, ReadEnv};
+use crate::manifest::template::{Env, PhoneUse, Tables};
 
 pub use guard::Source;
 
@@ -40,6 +46,33 @@ impl Call {
 
     pub fn get(&self, name: NameId) -> Option<&Value> {
         self.values.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+    }
+
+    /// Renders the request from this call's values.
+    fn rendering<R>(
+        &self,
+        phones: &[Phone],
+        spelling: Option<Spelling>,
+        now: Timestamp,
+        render: impl FnOnce(&Env<'_>) -> R,
+    ) -> R {
+        let tables = Tables::default();
+        render(&Env { get: &|name| self.get(name), source: self.source(), tables: &tables, phones, spelling, now })
+    }
+
+    /// Reads an answer to this call.
+    fn reading<R>(&self, headers: Option<&HeaderMap>, now: Timestamp, read: impl FnOnce(&ReadEnv<'_>) -> R) -> R {
+        let tables = Tables::default();
+        read(&ReadEnv {
+            identity: &self.identity,
+            get: &|name| self.get(name),
+            tables: &tables,
+            headers,
+            source: self.source(),
+            names: &self.plan.names,
+            never: &self.plan.never,
+            now,
+        })
     }
 }
 
@@ -88,23 +121,66 @@ impl From<Skip> for CallError {
 #[derive(Clone)]
 pub enum Upstream {
     Http(http::HttpUpstream),
+    Sql(Arc<sql::SqlPool>),
 }
 
 impl Upstream {
     /// Makes the client or pool; nothing is connected yet.
-    pub fn new(plan: &Arc<Plan>, source: SourceId) -> Result<Self, StartError> {
-        let source = plan.source(source);
-        match &source.upstream {
-            plan::Upstream::Http(settings) => Ok(Self::Http(http::HttpUpstream::new(settings)?)),
-            plan::Upstream::Sql(_) => Err(StartError { source_name: source.name.clone(), source: "not built".into() }),
-        }
+    pub fn new(settings: &plan::Source, tracker: &TaskTracker) -> Result<Self, StartError> {
+        let made = match &settings.upstream {
+            plan::Upstream::Http(http) => http::HttpUpstream::new(http).map(Self::Http).map_err(Into::into),
+            plan::Upstream::Sql(sql) => {
+                sql::SqlPool::open(sql, tracker).map(|p| Self::Sql(p.into())).map_err(Into::into)
+            }
+        };
+        made.map_err(|source| StartError { source_name: settings.name.clone(), source })
     }
 
-    pub async fn call(&self, call: &Call, now: jiff::Timestamp) -> Result<Said, CallError> {
-        match self {
-            Self::Http(http) => http.call(call, now).await,
+    /// Asks once, or once per variant and spelling of the number until there is a hit.
+    pub async fn call(&self, call: &Call, now: Timestamp) -> Result<Said, CallError> {
+        if call.operation().phone_use() != PhoneUse::One {
+            return self.ask(call, &call.phones, None, now).await;
+        }
+        let spellings = match call.operation().spellings.as_slice() {
+            [] => &[Spelling::E164],
+            spellings => spellings,
+        };
+        for phone in call.phones.iter() {
+            for spelling in spellings {
+                let said = self.ask(call, std::slice::from_ref(phone), Some(*spelling), now).await?;
+                if matches!(said, Said::Found(_)) {
+                    return Ok(said);
+                }
+            }
+        }
+        Ok(Said::NotFound)
+    }
+
+    async fn ask(
+        &self,
+        call: &Call,
+        phones: &[Phone],
+        spelling: Option<Spelling>,
+        now: Timestamp,
+    ) -> Result<Said, CallError> {
+        match (self, &call.operation().request) {
+            (Self::Http(http), Request::Http(request)) => {
+                let prepared = call.rendering(phones, spelling, now, |env| request.render(env))?;
+                http.ask(call, prepared, now).await
+            }
+            (Self::Sql(pool), Request::Sql(statement)) => {
+                let spellings = &call.operation().spellings;
+                let bound = call.rendering(phones, spelling, now, |env| statement.bind(env, spellings));
+                let rows = pool.query(&bound).await?;
+                Ok(said(call.reading(None, now, |env| call.operation().record.read_rows(rows, env))))
+            }
+            _ => Err(Skip::Invalid.into()), // the plan pairs them
         }
     }
+}
+
+fn said(read: Read) -> Said {
+    if read.found { Said::Found(read.reading.into()) } else { Said::NotFound }
 }
 
 /// A client or pool could not be made from its settings.
