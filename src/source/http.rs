@@ -39,8 +39,6 @@ struct Answer {
 impl HttpUpstream {
     #[expect(clippy::disallowed_methods, reason = "the one place where clients are built")]
     pub fn new(settings: &plan::HttpUpstream) -> Result<Self, BadSettings> {
-        let fail =
-            |cause: Box<dyn std::error::Error + Send + Sync>| StartError { source_name: "http".into(), source: cause };
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
