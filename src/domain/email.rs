@@ -71,3 +71,77 @@ impl fmt::Debug for Email {
         f.write_str("Email(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_one_canonical_form() {
+        for (text, expected) in [
+            ("Ann.Lee@Example.COM", "ann.lee@example.com"),
+            ("  ann@example.com\n", "ann@example.com"),
+            ("\u{202a}ann@example.com \u{202c}", "ann@example.com"),
+            ("ann\u{200b}@example.com", "ann@example.com"),
+            ("ann+tag@sub.example.co.uk", "ann+tag@sub.example.co.uk"),
+            ("o'brien@example.com", "o'brien@example.com"),
+            ("JÖRG@MÜNCHEN.example", "jörg@münchen.example"),
+            ("İ@example.com", "i\u{307}@example.com"),
+            ("user@xn--mnchen-3ya.example", "user@xn--mnchen-3ya.example"),
+        ] {
+            let email = Email::parse(text);
+            assert_eq!(email.as_ref().map(Email::as_str), Some(expected), "{text:?}");
+            assert_eq!(Email::parse(expected), email, "{text:?} is not stable");
+            assert_eq!(email.as_ref().map(Email::domain), expected.split_once('@').map(|(_, domain)| domain));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let long_local = format!("{}@example.com", "a".repeat(65));
+        let long_domain = format!("a@{}.com", "b.".repeat(150));
+        let long_label = format!("a@{}.com", "b".repeat(64));
+        let huge = format!("{}@example.com", "a".repeat(64 * 1024));
+        for text in [
+            "",
+            "@",
+            "ann",
+            "ann@",
+            "@example.com",
+            "ann@example",
+            "ann@@example.com",
+            "ann@b@example.com",
+            "ann lee@example.com",
+            "ann\r\nBcc: x@example.com",
+            "ann\0@example.com",
+            "ann@exam\u{7}ple.com",
+            "ann@.example.com",
+            "ann@example..com",
+            "ann@example.com.",
+            "ann@-example.com",
+            "ann@example-.com",
+            "ann@127.0.0.1",
+            "ann@[127.0.0.1]",
+            "ann@exa_mple.com",
+            "\"ann\"@example.com",
+            "ann(comment)@example.com",
+            "Ann <ann@example.com>",
+            "ann@example.com, bob@example.com",
+            "ann\\@example.com",
+            "ann@example.com/../x",
+            "ann@example.com' OR '1'='1",
+            "😀@example.com",
+            &long_local,
+            &long_domain,
+            &long_label,
+            &huge,
+        ] {
+            assert!(Email::parse(text).is_none(), "{:?}", text.chars().take(80).collect::<String>());
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        assert_eq!(format!("{:?}", Email::parse("ann@example.com")), "Some(Email(..))");
+    }
+}

@@ -196,9 +196,10 @@ fn read_digits(written: &Written<'_>, region: Option<Region>) -> Option<(Phone, 
     // the second plus, unless the two parts also make a number together.
     if let Some(prefix) = written.doubled {
         let rest = digits.get(prefix..).unwrap_or_default();
-        return match (prefix <= 3, international(rest), international(digits)) {
-            (true, Some(phone), None) | (_, None, Some(phone)) => Some((phone, REPAIRED)),
-            _ => None,
+        return match (international(rest).filter(|_| prefix <= 3), international(digits)) {
+            (Some(rest), Some(both)) if rest != both => None,
+            (Some(phone), _) | (None, Some(phone)) => Some((phone, REPAIRED)),
+            (None, None) => None,
         };
     }
     // No country code starts with 0, so what follows a plus and a zero was an international
@@ -225,6 +226,11 @@ fn read_digits(written: &Written<'_>, region: Option<Region>) -> Option<(Phone, 
         && let Some(phone) = international(digits)
     {
         return Some((phone, REPAIRED));
+    }
+    // Ten digits from nowhere are as likely North American as international, and an area code
+    // in brackets is national everywhere: nobody can tell.
+    if region.is_none() && (written.bracket || digits.len() == 10) {
+        return None;
     }
     // No plus and no prefix. Ten digits in North America are national whatever else they might
     // be: `516 123 4567` would be a valid number of Peru. So are short ones anywhere, which

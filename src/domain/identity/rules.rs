@@ -134,11 +134,11 @@ impl CallerIdRules {
         let mut customers = HashMap::new();
         for (at, (address, customer)) in lists.customers.iter().enumerate() {
             let (address, customer) = (address.trim(), customer.trim());
-            if address.trim_end_matches(':').is_empty() || customer.is_empty() {
+            let (scheme, body) = address.split_once(':').unwrap_or(("client", address));
+            if body.is_empty() || customer.is_empty() {
                 problems.push(ListError::Customer(at));
                 continue;
             }
-            let (scheme, body) = address.split_once(':').unwrap_or(("client", address));
             customers.insert(customer_key(scheme, body), CustomerId(Arc::from(customer)));
         }
         if !problems.is_empty() {

@@ -51,7 +51,9 @@ fn numbers_of_line(line: &str, region: Option<Region>) -> SmallVec<[Phone; 2]> {
     let mut parts = Parts { rest: line }.map(|part| number(part, region));
     let first = parts.next().flatten();
     match (first, whole) {
-        (Some(first), whole) if whole.as_ref().is_none_or(|whole| first.is_valid() && *whole != first) => {
+        // The whole has an extension that its first part has lost.
+        (Some(first), Some(whole)) if first == whole => std::iter::once(whole).chain(parts.flatten()).collect(),
+        (Some(first), whole) if whole.is_none() || first.is_valid() => {
             std::iter::once(first).chain(parts.flatten()).collect()
         }
         (_, Some(whole)) => SmallVec::from_iter([whole]),
