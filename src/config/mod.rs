@@ -1,5 +1,15 @@
 //! The configuration as the rest of the gateway sees it: valid by construction. Defaults are the
-//! embedded `config.toml`; reading, layering and checking are in `load`.
+//! embedded `config.toml`; layering is in `load`, and each other file decodes some of the sections.
+
+mod connection;
+mod explain;
+mod load;
+mod secret;
+mod section;
+mod sections;
+mod sources;
+mod views;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,6 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+
+pub use load::{Invalid, LayerFile, Layers, LeftOut, Loaded, REFERENCE, Unreadable, load, load_str};
 
 use crate::domain::{Class, NameId, Organization};
 use crate::manifest::plan::Plan;

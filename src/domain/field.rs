@@ -211,6 +211,15 @@ impl Names {
         id
     }
 
+    /// Gives a field another class, as the operator wants it.
+    pub fn reclassify(&mut self, id: NameId, class: Class) {
+        if let Some(name) = self.names.get_mut(usize::from(id.0))
+            && matches!(name.kind, Kind::Field(_))
+        {
+            name.kind = Kind::Field(class);
+        }
+    }
+
     pub fn get(&self, text: &str) -> Option<NameId> {
         self.by_text.get(text).copied()
     }

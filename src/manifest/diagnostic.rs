@@ -19,11 +19,18 @@ pub struct Files {
     files: Vec<File>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct File {
     /// As shown to people: a path, or `built-in hubspot.toml`.
     pub name: Arc<str>,
     pub text: Arc<str>,
+}
+
+/// Only the name: a text may hold what its author should have kept out of it.
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("File").field(&self.name).finish()
+    }
 }
 
 impl Files {
@@ -140,7 +147,7 @@ pub fn render(diagnostic: &Diagnostic, files: &Files) -> String {
         && let Some(file) = files.get(origin.file)
     {
         let (line_number, column) = line_and_column(&file.text, origin.start);
-        let line = file.text.lines().nth(line_number - 1).unwrap_or("");
+        let line = veiled(file.text.lines().nth(line_number - 1).unwrap_or(""));
         let room = line.chars().count().saturating_sub(column - 1).max(1);
         let width = (origin.end.saturating_sub(origin.start) as usize).clamp(1, room);
         let gutter = line_number.to_string();
@@ -155,6 +162,42 @@ pub fn render(diagnostic: &Diagnostic, files: &Files) -> String {
         let _ = writeln!(out, "  = help: {help}");
     }
     out
+}
+
+/// The line with whatever may be a secret written out replaced by asterisks, letter by letter so
+/// that the caret still fits: the values of members that sound like credentials (unless they are
+/// references), and the user part of addresses.
+pub(crate) fn veiled(line: &str) -> String {
+    const CREDENTIALS: &[&str] = &["secret", "token", "passw", "authorization", "apikey", "credential", "key"];
+    let mut out: Vec<char> = line.chars().collect();
+    let folded: Vec<char> = out.iter().map(char::to_ascii_lowercase).collect();
+    let mut veil = |from: usize, to: usize| {
+        for letter in out.iter_mut().take(to).skip(from).filter(|c| c.is_alphanumeric() || "-_+/.".contains(**c)) {
+            *letter = '*';
+        }
+    };
+    for (at, _) in folded.iter().enumerate().filter(|(_, c)| **c == '=') {
+        let before: String = folded.iter().take(at).collect();
+        let key = before.trim_end().trim_end_matches(['"', '\'']);
+        let key = key.rsplit([' ', ',', '{', '"', '\'']).next().unwrap_or("").replace(['_', '-'], "");
+        let last = key.rsplit('.').next().unwrap_or("");
+        if !CREDENTIALS.iter().any(|word| if *word == "key" { last == *word } else { key.contains(word) }) {
+            continue;
+        }
+        let value: String = folded.iter().skip(at + 1).collect();
+        let value = value.trim_start().trim_start_matches(['"', '\'']);
+        if !(value.starts_with("env:") || value.starts_with("file:")) {
+            veil(at + 1, folded.len());
+        }
+    }
+    let text: String = folded.iter().collect();
+    if let Some((scheme, rest)) = text.split_once("://")
+        && let Some((user, _)) = rest.rsplit_once('@')
+    {
+        let start = scheme.chars().count() + 3;
+        veil(start, start + user.chars().count());
+    }
+    out.into_iter().collect()
 }
 
 /// "did you mean `x`?" for the nearest of `known`, if one is near enough to be a slip.

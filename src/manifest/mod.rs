@@ -1,7 +1,10 @@
 //! Text to plan: manifests and configuration are read, checked and compiled here, at start-up.
 //! No network, no vendor names. At run time only the plan is used.
 
+pub mod builtin;
+pub mod compile;
 pub mod diagnostic;
+pub mod graph;
 pub mod plan;
 pub mod reading;
 pub mod scope;

@@ -57,6 +57,40 @@ pub struct Source {
     pub maps: Maps,
 }
 
+/// What a source is to its users; decides its default timeout and its place in the merge.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SourceKind {
+    /// Has a vendor's manifest.
+    Crm,
+    Database,
+    /// `connector = "http"`.
+    External,
+}
+
+impl SourceKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Crm => "crm",
+            Self::Database => "database",
+            Self::External => "external",
+        }
+    }
+
+    pub fn of_connector(connector: &str) -> Self {
+        match connector {
+            "http" => Self::External,
+            "postgres" | "mysql" | "sqlite" => Self::Database,
+            _ => Self::Crm,
+        }
+    }
+}
+
+impl Source {
+    pub fn kind(&self) -> SourceKind {
+        SourceKind::of_connector(&self.connector)
+    }
+}
+
 #[derive(Debug)]
 pub enum Upstream {
     Http(HttpUpstream),

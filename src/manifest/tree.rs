@@ -75,6 +75,26 @@ impl Node {
     }
 }
 
+impl Content {
+    /// Equal, wherever it was written.
+    pub fn same(&self, other: &Content) -> bool {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) | (Self::Date(a), Self::Date(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a == b,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Array(a), Self::Array(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value.same(&b.value))
+            }
+            (Self::Table(a), Self::Table(b)) => {
+                let held = |e: &Entry| b.get(&e.key).is_some_and(|other| e.value.value.same(&other.value));
+                a.entries.len() == b.entries.len() && a.entries.iter().all(held)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Table {
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|e| &e.value)
@@ -231,6 +251,19 @@ impl<'a> Reader<'a> {
             Content::Int(value) if value >= 0 => u64::try_from(value).ok(),
             _ => {
                 wrong_type(self.diagnostics, node, "a whole number from 0 up");
+                None
+            }
+        }
+    }
+
+    /// A number, whole or not.
+    pub fn number(&self, key: &'static str) -> Option<f64> {
+        let node = self.node(key)?;
+        match node.value {
+            Content::Float(value) => Some(value),
+            Content::Int(value) => Some(value as f64),
+            _ => {
+                wrong_type(self.diagnostics, node, "a number");
                 None
             }
         }

@@ -1,0 +1,553 @@
+//! How a source is reached: the variables of its connection, its address and hosts, the headers
+//! that carry its credentials, or the address and pool of a database.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderName;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::secret::{References, Resolved};
+use super::section::{Section, ms};
+use super::sections::{self, is_loopback, unknown_name};
+use super::sources::Settings;
+use super::vocabulary::is_name;
+use crate::domain::field::Kind;
+use crate::domain::{NameId, Names, Type, Value};
+use crate::manifest::diagnostic::{Diagnostics, Origin};
+use crate::manifest::plan::{Auth, HttpUpstream, Pool, SqlEngine, SqlUpstream, Upstream};
+use crate::manifest::scope::Variable;
+use crate::manifest::tree::{Node, Reader, Table};
+
+/// Stands where an address is not known; resolves nowhere (RFC 2606), and nothing is sent to a
+/// source that is not connected anyway.
+const NOWHERE: &str = "not-connected.invalid";
+
+/// The variables of one connection.
+pub(super) struct Connection {
+    pub variables: Vec<Variable>,
+    pub values: Vec<(NameId, Value)>,
+    pub version: Option<String>,
+    pub region: Option<Arc<str>>,
+    pub time_zone: jiff::tz::TimeZone,
+    /// Everything that is required has a value.
+    pub complete: bool,
+}
+
+impl Connection {
+    /// Reads `[connection]` of the manifest (what there is) and of the source (what it is here).
+    pub fn read(
+        manifest: &Reader<'_>,
+        source: &Reader<'_>,
+        names: &RefCell<Names>,
+        references: References<'_>,
+        connector: &str,
+        quiet: bool,
+    ) -> Self {
+        let diagnostics = manifest.diagnostics;
+        let mut connection = Self {
+            variables: Vec::new(),
+            values: Vec::new(),
+            version: manifest.text("version").map(str::to_owned),
+            region: None,
+            time_zone: jiff::tz::TimeZone::UTC,
+            complete: true,
+        };
+        let empty = Table::default();
+        let given = source.node("connection").and_then(Node::as_table).unwrap_or(&empty);
+        for entry in manifest.entries("connection") {
+            connection.declare(
+                &entry.key,
+                entry.key_origin,
+                Some(&entry.value),
+                given,
+                names,
+                references,
+                quiet,
+                source.origin,
+            );
+        }
+        let declared: Vec<Arc<str>> = manifest.entries("connection").iter().map(|entry| entry.key.clone()).collect();
+        for entry in given.entries.iter().filter(|entry| !declared.contains(&entry.key)) {
+            match &*entry.key {
+                "version" => connection.version = text(&entry.value, references).or(connection.version.take()),
+                "region" => {
+                    let reader = Reader::new(given, entry.value.origin, diagnostics);
+                    connection.region = sections::region(&reader, "region");
+                }
+                "time_zone" => connection.time_zone = time_zone(&entry.value, references),
+                // A source that is its own manifest declares a variable by giving it.
+                _ if matches!(connector, "http" | "postgres" | "mysql" | "sqlite") => {
+                    connection.declare(
+                        &entry.key,
+                        entry.key_origin,
+                        None,
+                        given,
+                        names,
+                        references,
+                        quiet,
+                        source.origin,
+                    );
+                }
+                _ => {
+                    let known = declared.iter().map(|name| name.to_string());
+                    let known = known.chain(["version", "region", "time_zone"].map(str::to_owned));
+                    unknown_name(diagnostics, entry.key_origin, "a variable of this connection", &entry.key, known);
+                }
+            }
+        }
+        connection
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of one caller, kept apart for its length")]
+    fn declare(
+        &mut self,
+        name: &Arc<str>,
+        origin: Origin,
+        declaration: Option<&Node>,
+        given: &Table,
+        names: &RefCell<Names>,
+        references: References<'_>,
+        quiet: bool,
+        source: Origin,
+    ) {
+        let diagnostics = references.diagnostics;
+        let reader = declaration.and_then(|node| Reader::of(node, diagnostics));
+        let required = reader.as_ref().and_then(|reader| reader.bool("required")).unwrap_or(false);
+        let default = reader.as_ref().and_then(|reader| reader.text("default"));
+        if let Some(reader) = reader {
+            let _ = reader.text("label");
+            reader.finish();
+        }
+        if !is_name(name) {
+            diagnostics.error("wrong-value", origin, format!("`{name}` is not a name"));
+            return;
+        }
+        let taken = |names: &Names| {
+            names.get(name).is_some_and(|id| matches!(names.name(id).kind, Kind::Field(_) | Kind::Input))
+                || ["secret", "access_token", "select", "version", "now", "today", "own", "item"].contains(&&**name)
+        };
+        if taken(&names.borrow()) {
+            diagnostics.error("shadowed-name", origin, format!("`{name}` is already a name of the vocabulary"));
+            return;
+        }
+        let id = names.borrow_mut().intern(name, Type::Text, Kind::BuiltIn);
+        let value = match given.get(name).map(|node| (node, references.text(node))) {
+            Some((_, Resolved::Given(value))) => Some(value),
+            Some((node, Resolved::Unset(what))) => {
+                unset(diagnostics, node.origin, &what, quiet);
+                self.complete = false;
+                None
+            }
+            Some((_, Resolved::Wrong)) => None,
+            None => {
+                if required && default.is_none() {
+                    self.complete = false;
+                    if !quiet {
+                        let problem = format!("`connection.{name}` is missing here; the connector cannot do without");
+                        diagnostics.error("missing-key", source, problem);
+                    }
+                }
+                default.map(str::to_owned)
+            }
+        };
+        let always = required || default.is_some() || value.is_some();
+        self.variables.push(Variable { text: name.clone(), id, always });
+        self.values.extend(value.map(|value| (id, Value::text(value))));
+    }
+
+    /// The variable's value, if it has one.
+    fn value(&self, name: &str) -> Option<&str> {
+        let variable = self.variables.iter().find(|variable| &*variable.text == name)?;
+        let (_, value) = self.values.iter().find(|(id, _)| *id == variable.id)?;
+        match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+fn unset(diagnostics: &Diagnostics, origin: Origin, what: &str, quiet: bool) {
+    if !quiet {
+        let problem = format!("{what} is not set: the source is not connected");
+        diagnostics.warning("secret-unset", origin, problem, None);
+    }
+}
+
+fn text(node: &Node, references: References<'_>) -> Option<String> {
+    match references.text(node) {
+        Resolved::Given(text) => Some(text),
+        Resolved::Unset(what) => {
+            unset(references.diagnostics, node.origin, &what, false);
+            None
+        }
+        Resolved::Wrong => None,
+    }
+}
+
+fn time_zone(node: &Node, references: References<'_>) -> jiff::tz::TimeZone {
+    let Some(name) = text(node, references) else { return jiff::tz::TimeZone::UTC };
+    jiff::tz::TimeZone::get(&name).unwrap_or_else(|_| {
+        let help = "like \"Europe/Berlin\" or \"America/New_York\"".to_owned();
+        references.diagnostics.error_help("wrong-value", node.origin, "this is not a time zone", help);
+        jiff::tz::TimeZone::UTC
+    })
+}
+
+/// How a source that speaks HTTP is reached.
+pub(super) struct Http {
+    /// And whether its credentials are there.
+    pub upstream: (Upstream, bool),
+    /// A template still: its holes are variables of the connection.
+    pub base_url: Option<(String, Origin)>,
+    pub hosts: Vec<Arc<str>>,
+}
+
+/// Reads `base_url`, `hosts`, `[auth.*]` of the manifest and `secret` of the source.
+pub(super) fn http(
+    manifest: &Reader<'_>,
+    source: &Reader<'_>,
+    connection: &Connection,
+    references: References<'_>,
+    settings: &Settings,
+) -> Option<Http> {
+    let diagnostics = manifest.diagnostics;
+    let allow_private = source.bool("allow_private").unwrap_or(false);
+    let max_answer_bytes = match source.bytes("max_answer") {
+        Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
+        None => 2 << 20,
+    };
+    let mut connected = true;
+    let base_url = match manifest.node("base_url") {
+        None => {
+            manifest.missing("base_url");
+            None
+        }
+        Some(node) => match references.text(node) {
+            Resolved::Given(url) => Some((url.trim_end_matches('/').to_owned(), node.origin)),
+            Resolved::Unset(what) => {
+                unset(diagnostics, node.origin, &what, settings.built_in);
+                connected = false;
+                Some((format!("https://{NOWHERE}"), node.origin))
+            }
+            Resolved::Wrong => None,
+        },
+    };
+    let known = base_url.as_ref().and_then(|(template, origin)| {
+        let url = fill(template, None, connection, diagnostics, *origin)?;
+        Some((url::Url::parse(&url).ok(), *origin))
+    });
+    let hosts = hosts(manifest, settings, known.as_ref().and_then(|(url, _)| url.as_ref()));
+    if let Some((url, origin)) = known {
+        check_address(url, origin, &hosts, allow_private, diagnostics);
+    }
+    let secret = match source.node("secret").map(|node| (node, references.secret(node))) {
+        Some((_, Resolved::Given(secret))) => Some(secret),
+        Some((node, Resolved::Unset(what))) => {
+            unset(diagnostics, node.origin, &what, settings.built_in);
+            connected = false;
+            None
+        }
+        Some((_, Resolved::Wrong)) => None,
+        None => None,
+    };
+    let auth = auth(manifest, source, connection, secret.as_ref(), settings)?;
+    if auth.is_none() {
+        connected = false;
+    }
+    let auth = auth.unwrap_or(Auth::None);
+    let upstream = HttpUpstream { hosts: hosts.clone(), allow_private, auth, max_answer_bytes };
+    Some(Http { upstream: (Upstream::Http(upstream), connected), base_url, hosts })
+}
+
+/// The manifest's hosts; an address that the operator gives brings its own host with it.
+fn hosts(manifest: &Reader<'_>, settings: &Settings, url: Option<&url::Url>) -> Vec<Arc<str>> {
+    let written = |key: &str| settings.manifest.iter().any(|layer| layer.get(key).is_some());
+    let own = manifest.node("base_url").is_some() && written("base_url") && !written("hosts");
+    let mut hosts: Vec<Arc<str>> = Vec::new();
+    for (text, origin) in manifest.texts("hosts").unwrap_or_default() {
+        let name = text.strip_prefix("*.").unwrap_or(text);
+        let is_host = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+        let is_suffix = !text.starts_with("*.") || name.contains('.');
+        if !is_host || !is_suffix {
+            let help = "like \"api.example.com\" or \"*.example.com\"".to_owned();
+            let problem = format!("`{text}` is not a pattern of hosts");
+            manifest.diagnostics.error_help("wrong-value", origin, problem, help);
+        }
+        hosts.push(text.into());
+    }
+    if own {
+        hosts.clear();
+        hosts.extend(url.and_then(url::Url::host_str).map(Arc::from));
+    } else if hosts.is_empty() && manifest.node("hosts").is_none() && manifest.node("base_url").is_some() {
+        manifest.missing("hosts");
+    }
+    hosts
+}
+
+/// Credentials leave only by https, and only to hosts that the connector names.
+fn check_address(
+    url: Option<url::Url>,
+    origin: Origin,
+    hosts: &[Arc<str>],
+    allow_private: bool,
+    diagnostics: &Diagnostics,
+) {
+    let Some(url) = url.filter(url::Url::has_host) else {
+        diagnostics.error("wrong-value", origin, "this is not an address like \"https://api.example.com\"");
+        return;
+    };
+    let plain_is_safe = is_loopback(&url) || allow_private;
+    if url.scheme() != "https" && !(url.scheme() == "http" && plain_is_safe) {
+        diagnostics.error_help(
+            "insecure-url",
+            origin,
+            "credentials would be sent over plain http",
+            "use https; for an address in your own network say `allow_private = true`".to_owned(),
+        );
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        diagnostics.error("secret-by-value", origin, "credentials do not belong into the address");
+    }
+    let host = url.host_str().unwrap_or_default();
+    let fits = |pattern: &Arc<str>| match pattern.strip_prefix('*') {
+        Some(suffix) => host.strip_suffix(suffix).is_some_and(|rest| !rest.is_empty()),
+        None => **pattern == *host,
+    };
+    if host != NOWHERE && !hosts.iter().any(fits) {
+        let problem = "this address is not one that the connector's credentials may go to";
+        let help = format!("its `hosts` are {}", hosts.join(", "));
+        diagnostics.error_help("foreign-host", origin, problem, help);
+    }
+}
+
+/// The headers that carry credentials. `Some(None)`: there are none to send, so not connected.
+#[expect(clippy::option_option, reason = "the outer one is for problems")]
+fn auth(
+    manifest: &Reader<'_>,
+    source: &Reader<'_>,
+    connection: &Connection,
+    secret: Option<&SecretString>,
+    settings: &Settings,
+) -> Option<Option<Auth>> {
+    let diagnostics = manifest.diagnostics;
+    let Some(auth) = manifest.table("auth") else {
+        if manifest.node("auth").is_none() {
+            manifest.missing("auth");
+        }
+        return None;
+    };
+    let headers = auth.node("headers");
+    let basic = auth.table("basic");
+    let none = auth.table("none").map(|none| none.finish()).is_some();
+    let wants = |text: &str| text.contains("{secret}");
+    let mut sent = Vec::new();
+    let mut wants_secret = false;
+    if let Some(node) = headers {
+        for entry in auth.entries("headers") {
+            let Some(template) = entry.value.as_text() else {
+                crate::manifest::tree::wrong_type(diagnostics, &entry.value, "a text");
+                continue;
+            };
+            let Ok(name) = HeaderName::try_from(&*entry.key) else {
+                let problem = format!("`{}` is not a name of a header", entry.key);
+                diagnostics.error("wrong-value", entry.key_origin, problem);
+                continue;
+            };
+            wants_secret |= wants(template);
+            sent.extend(fill(template, secret, connection, diagnostics, entry.value.origin).map(|text| (name, text)));
+        }
+        if node.as_table().is_some_and(|table| table.entries.is_empty()) {
+            diagnostics.error("missing-key", node.origin, "a header is missing here");
+        }
+    } else if let Some(basic) = basic {
+        let mut part = |key| {
+            let template = basic.required_text(key).unwrap_or_default();
+            wants_secret |= wants(template);
+            let origin = basic.node(key).map_or(basic.origin, |node| node.origin);
+            fill(template, secret, connection, diagnostics, origin)
+        };
+        if let (Some(user), Some(password)) = (part("user"), part("password")) {
+            let credentials = STANDARD.encode(format!("{user}:{password}"));
+            sent.push((http::header::AUTHORIZATION, format!("Basic {credentials}")));
+        }
+        basic.finish();
+    } else if !none {
+        diagnostics.error("missing-key", auth.origin, "one of `headers`, `basic` and `none` is missing here");
+    }
+    auth.finish();
+    if wants_secret && source.node("secret").is_none() {
+        if !settings.built_in {
+            source.missing("secret");
+        }
+        return Some(None);
+    }
+    if wants_secret && secret.is_none() {
+        return Some(None);
+    }
+    if sent.iter().any(|(_, value)| http::HeaderValue::from_str(value).is_err()) {
+        let origin = source.node("secret").map_or(source.origin, |node| node.origin);
+        diagnostics.error("wrong-value", origin, "this secret has letters that cannot stand in a header");
+        return None;
+    }
+    let sent: Vec<_> = sent.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect();
+    Some(Some(if sent.is_empty() { Auth::None } else { Auth::Headers(sent) }))
+}
+
+/// Fills `{secret}` and the variables of the connection into a text. `None` when a value is not
+/// known; a name that is not known is reported.
+fn fill(
+    template: &str,
+    secret: Option<&SecretString>,
+    connection: &Connection,
+    diagnostics: &Diagnostics,
+    origin: Origin,
+) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
+            out.push_str(from.get(..1).unwrap_or_default());
+            rest = after;
+            continue;
+        }
+        let Some((name, after)) = from.strip_prefix('{').and_then(|hole| hole.split_once('}')) else {
+            diagnostics.error("hole-syntax", origin, "a brace has no partner here");
+            return None;
+        };
+        let name = name.trim();
+        match name {
+            "secret" => out.push_str(secret?.expose_secret()),
+            "version" if connection.version.is_some() => {
+                out.push_str(connection.version.as_deref().unwrap_or_default())
+            }
+            _ if connection.variables.iter().any(|variable| &*variable.text == name) => {
+                out.push_str(connection.value(name)?);
+            }
+            _ => {
+                let known = connection.variables.iter().map(|variable| variable.text.to_string());
+                unknown_name(
+                    diagnostics,
+                    origin,
+                    "a variable of this connection",
+                    name,
+                    known.chain(["secret".into()]),
+                );
+                return None;
+            }
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// The address and pool of a database, and whether it is known.
+pub(super) fn sql(
+    source: &Reader<'_>,
+    engine: SqlEngine,
+    pool: Option<&Table>,
+    references: References<'_>,
+    quiet: bool,
+) -> Option<(Upstream, bool)> {
+    let mut connected = true;
+    let mut get = |key: &'static str, is_secret: bool| {
+        let node = source.node(key)?;
+        let resolved = if is_secret {
+            match references.secret(node) {
+                Resolved::Given(secret) => Resolved::Given(secret.expose_secret().to_owned()),
+                Resolved::Unset(what) => Resolved::Unset(what),
+                Resolved::Wrong => Resolved::Wrong,
+            }
+        } else {
+            references.text(node)
+        };
+        match resolved {
+            Resolved::Given(text) => Some(text),
+            Resolved::Unset(what) => {
+                unset(references.diagnostics, node.origin, &what, quiet);
+                connected = false;
+                None
+            }
+            Resolved::Wrong => None,
+        }
+    };
+    sections::refuse_written_password(source, "url");
+    let (scheme, port) = match engine {
+        SqlEngine::Postgres => ("postgres", 5432),
+        SqlEngine::Mysql => ("mysql", 3306),
+        SqlEngine::Sqlite => ("sqlite", 0),
+    };
+    let url = get("url", false);
+    let parts = ["host", "user", "database"].map(|key| get(key, false));
+    let password = get("password", true);
+    let port = source.count("port").unwrap_or(port);
+    let written = source.node("url").is_some();
+    if !written && (engine == SqlEngine::Sqlite || source.node("host").is_none()) {
+        source.missing("url");
+        return None;
+    }
+    if !written {
+        for key in ["user", "database"].into_iter().filter(|key| source.node(key).is_none()) {
+            source.missing(key);
+        }
+    }
+    let address = match url {
+        Some(url) => url,
+        None => compose(scheme, parts, password, u16::try_from(port).unwrap_or_default())
+            .unwrap_or_else(|| format!("{scheme}://{NOWHERE}/none")),
+    };
+    let prefixes: &[&str] = match engine {
+        SqlEngine::Postgres => &["postgres://", "postgresql://"],
+        SqlEngine::Mysql => &["mysql://"],
+        SqlEngine::Sqlite => &["sqlite:"],
+    };
+    let is_local = engine == SqlEngine::Sqlite
+        || url::Url::parse(&address).is_ok_and(|url| {
+            // A scheme that is not special keeps an address as a name.
+            is_loopback(&url) || url.host_str().is_some_and(|host| host == "127.0.0.1" || host == "[::1]")
+        });
+    if connected && !prefixes.iter().any(|prefix| address.starts_with(prefix)) {
+        let origin = source.node("url").map_or(source.origin, |node| node.origin);
+        let problem = format!("this is not an address that begins with {}", prefixes.join(" or "));
+        references.diagnostics.error("wrong-value", origin, problem);
+    }
+    let tls = source.bool("tls").unwrap_or(!is_local);
+    let mut merged = pool?.clone();
+    if let Some(own) = source.node("pool").and_then(Node::as_table) {
+        merged.merge(own, false, &|_| false);
+    }
+    let section = Section { reader: Reader::new(&merged, source.origin, references.diagnostics) };
+    let pool = Pool {
+        max: section.count("max", 1..=10_000),
+        acquire_timeout: section.duration("acquire_timeout", ms(10)..=ms(60_000)),
+        statement_timeout: section.duration("statement_timeout", ms(10)..=ms(60_000)),
+        queue: section.count("queue", 0..=1_000_000),
+        prepared: section.bool("prepared"),
+        tls,
+    };
+    section.finish();
+    let upstream = SqlUpstream { engine, url: SecretString::from(address), pool };
+    Some((Upstream::Sql(upstream), connected))
+}
+
+fn compose(scheme: &str, parts: [Option<String>; 3], password: Option<String>, port: u16) -> Option<String> {
+    let [host, user, database] = parts;
+    // `http` is special to the url crate, so that host and port are checked and written right.
+    let mut url = url::Url::parse("http://localhost").ok()?;
+    let (host, user, database) = (host?, user?, database?);
+    let (host, port) = match host.rsplit_once(':') {
+        Some((name, own)) if !name.contains(':') => (name.to_owned(), own.parse().ok()?),
+        _ => (host, port),
+    };
+    url.set_host(Some(&host)).ok()?;
+    url.set_port(Some(port)).ok()?;
+    url.set_username(&user).ok()?;
+    url.set_password(password.as_deref()).ok()?;
+    url.path_segments_mut().ok()?.clear().push(&database);
+    Some(format!("{scheme}{}", url.as_str().strip_prefix("http")?))
+}

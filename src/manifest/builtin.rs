@@ -1,0 +1,7 @@
+//! The manifests that are built into the binary.
+
+/// Vendor and text.
+pub const ALL: &[(&str, &str)] = &[
+    ("hubspot", include_str!("../../connectors/hubspot.toml")),
+    ("salesforce", include_str!("../../connectors/salesforce.toml")),
+];

@@ -1,0 +1,283 @@
+//! A manifest's table, merged with everything laid on it, to the operations, limits and maps of
+//! one source. What stands inside a request or a record is compiled in `template` and `reading`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::diagnostic::{Origin, did_you_mean};
+use super::plan::{Limits, Operation, OperationId, Rate, Request, SqlEngine};
+use super::reading::{ErrorRules, Record};
+use super::scope::{Need, Scope};
+use super::sql::Statement;
+use super::template::{HttpRequest, Maps};
+use super::tree::{self, Content, Entry, Node, Reader, Table, wrong_type};
+use crate::domain::{NameId, SourceId, Spelling, Value, canonical};
+
+const REQUEST_KEYS: &[&str] =
+    &["get", "post", "put", "patch", "delete", "sql", "query", "headers", "body", "form", "spellings"];
+const RECORD_KEYS: &[&str] =
+    &["records", "reads", "select", "phones", "emails", "where", "rank", "exact", "provides", "list", "error"];
+
+/// How the lookups of one source are to be compiled.
+pub struct Compile<'a> {
+    pub scope: Scope<'a>,
+    pub source: SourceId,
+    /// `None` speaks HTTP.
+    pub engine: Option<SqlEngine>,
+    /// Of the source; an operation's own can only be shorter.
+    pub timeout: Duration,
+    pub limits: &'a Limits,
+    /// The operations compiled before, of other sources.
+    pub before: usize,
+}
+
+/// An operation, and where it was written.
+pub struct Compiled {
+    pub operation: Operation,
+    pub origin: Origin,
+    /// Where its needs were written, in their order.
+    pub needs: Vec<Origin>,
+    pub exact: bool,
+}
+
+impl Compile<'_> {
+    /// Compiles `[lookup.<name>]` in file order.
+    pub fn lookups(&self, lookups: &[Entry]) -> Vec<Compiled> {
+        let read: Vec<(&Entry, Option<Compiled>)> = lookups.iter().map(|entry| (entry, self.lookup(entry))).collect();
+        let mut compiled = Vec::new();
+        let mut fallbacks = Vec::new();
+        for (entry, lookup) in read {
+            let Some(lookup) = lookup else { continue };
+            let fallback = entry.value.as_table().and_then(|table| table.get("fallback_of"));
+            fallbacks.push(fallback.and_then(|node| node.as_text().map(|text| (text, node.origin))));
+            compiled.push(lookup);
+        }
+        let known: Vec<Arc<str>> = compiled.iter().map(|c: &Compiled| c.operation.name.clone()).collect();
+        for (lookup, fallback) in compiled.iter_mut().zip(fallbacks) {
+            let Some((name, origin)) = fallback else { continue };
+            if let Some(at) = known.iter().position(|known| &**known == name) {
+                lookup.operation.fallback_of = u16::try_from(self.before + at).ok().map(OperationId);
+            } else if !lookups.iter().any(|entry| &*entry.key == name) {
+                let help = did_you_mean(name, known.iter().map(|known| &**known));
+                let problem = format!("`{name}` is not a lookup of this connector");
+                self.scope.diagnostics.error_help("unknown-name", origin, problem, help);
+            }
+        }
+        compiled
+    }
+
+    fn lookup(&self, entry: &Entry) -> Option<Compiled> {
+        let diagnostics = self.scope.diagnostics;
+        let reader = Reader::of(&entry.value, diagnostics)?;
+        let (needs, origins) = self.needs(&reader, entry);
+        let _ = reader.text("fallback_of");
+        let bucket = self.bucket(&reader);
+        let cost = reader.count("cost").map_or(1, |cost| u32::try_from(cost).unwrap_or(u32::MAX));
+        let timeout = reader.duration("timeout").map_or(self.timeout, |own| own.min(self.timeout));
+        let exact = reader.bool("exact").unwrap_or(false);
+        let record = Record::compile(&reader, &needs, &self.scope);
+        let request = match (self.engine, &record) {
+            (Some(engine), _) => self.statement(&reader, engine, &needs),
+            (None, Some(record)) => HttpRequest::compile(&reader, &needs, record, &self.scope)
+                .map(|request| Request::Http(Box::new(request))),
+            // The request asks for what the record reads, so it waits until that is right.
+            (None, None) => None,
+        };
+        let spellings = match &request {
+            Some(Request::Http(request)) => request.spellings().to_vec(),
+            _ if self.engine.is_some() => spellings(&reader),
+            _ => Vec::new(),
+        };
+        let errors = ErrorRules::compile(&reader, &self.scope);
+        if request.is_none() || record.is_none() || errors.is_none() {
+            // What could not be compiled has left its keys unread.
+            for key in REQUEST_KEYS.iter().chain(RECORD_KEYS) {
+                let _ = reader.node(key);
+            }
+        }
+        reader.finish();
+        let (request, record, errors) = (request?, record?, errors?);
+        let mut inputs: Vec<NameId> = needs.iter().flatten().copied().collect();
+        match &request {
+            Request::Http(request) => inputs.extend_from_slice(request.names()),
+            Request::Sql(statement) => inputs.extend_from_slice(statement.names()),
+        }
+        inputs.extend_from_slice(record.names());
+        inputs.sort_unstable();
+        inputs.dedup();
+        let operation = Operation {
+            source: self.source,
+            name: entry.key.clone(),
+            needs,
+            inputs,
+            fallback_of: None,
+            spellings,
+            provides: record.provides().to_vec(),
+            request,
+            record,
+            errors,
+            bucket,
+            cost,
+            timeout,
+        };
+        Some(Compiled { operation, origin: entry.key_origin, needs: origins, exact })
+    }
+
+    fn needs(&self, reader: &Reader<'_>, entry: &Entry) -> (Vec<Need>, Vec<Origin>) {
+        let written = reader.texts("needs").unwrap_or_default();
+        if written.is_empty() && reader.list("needs").is_none_or(<[Node]>::is_empty) {
+            let problem = format!("the lookup `{}` needs nothing, so it would run for everybody", entry.key);
+            let help = "say what it starts from: needs = [\"phone\"]".to_owned();
+            self.scope.diagnostics.error_help("no-needs", entry.key_origin, problem, help);
+        }
+        written
+            .into_iter()
+            .filter_map(|(text, origin)| self.scope.need(text, origin).map(|need| (need, origin)))
+            .unzip()
+    }
+
+    fn bucket(&self, reader: &Reader<'_>) -> Option<Arc<str>> {
+        let name = reader.text("bucket")?;
+        let known = self.limits.buckets.iter().map(|(name, _)| name);
+        if let Some(bucket) = known.clone().find(|known| &***known == name) {
+            return Some(bucket.clone());
+        }
+        let origin = reader.node("bucket").map_or(reader.origin, |node| node.origin);
+        let problem = format!("`{name}` is not a bucket of [limits]");
+        let help = did_you_mean(name, known.map(|known| &**known));
+        self.scope.diagnostics.error_help("unknown-name", origin, problem, help);
+        None
+    }
+
+    fn statement(&self, reader: &Reader<'_>, engine: SqlEngine, needs: &[Need]) -> Option<Request> {
+        let Some(node) = reader.node("sql") else {
+            let problem = "a lookup of a database has a statement in `sql`";
+            self.scope.diagnostics.error("one-request", reader.origin, problem);
+            return None;
+        };
+        Statement::compile(node, engine, needs, &self.scope).map(Request::Sql)
+    }
+}
+
+/// Where lookups start: what a request can know of a caller.
+pub const STARTS: [(&str, NameId); 3] =
+    [("phone", canonical("phone")), ("email", canonical("email")), ("customer_id", canonical("customer_id"))];
+
+const SPELLINGS: [(&str, Spelling); 6] = [
+    ("e164", Spelling::E164),
+    ("national", Spelling::National),
+    ("national_format", Spelling::NationalFormat),
+    ("digits", Spelling::Digits),
+    ("last10", Spelling::Last10),
+    ("last7", Spelling::Last7),
+];
+
+fn spellings(reader: &Reader<'_>) -> Vec<Spelling> {
+    let mut list = Vec::new();
+    for (text, origin) in reader.texts("spellings").unwrap_or_default() {
+        match SPELLINGS.iter().find(|(word, _)| *word == text) {
+            Some((_, spelling)) => list.push(*spelling),
+            None => {
+                let help = did_you_mean(text, SPELLINGS.iter().map(|(word, _)| *word));
+                let problem = format!("`{text}` is not a spelling of a number");
+                reader.diagnostics.error_help("unknown-conversion", origin, problem, help);
+            }
+        }
+    }
+    list
+}
+
+/// `[map.<name>]`: text, number or true/false on the right.
+pub fn maps(manifest: &Reader<'_>) -> Maps {
+    let mut maps = Maps::default();
+    for map in manifest.entries("map") {
+        let Some(table) = Reader::of(&map.value, manifest.diagnostics) else { continue };
+        let values = table.table.entries.iter().filter_map(|entry| {
+            let value = match &entry.value.value {
+                Content::Text(text) => Value::Text(text.clone()),
+                Content::Int(number) => Value::Int(*number),
+                Content::Bool(value) => Value::Bool(*value),
+                _ => {
+                    wrong_type(manifest.diagnostics, &entry.value, "a text, a whole number, or true or false");
+                    return None;
+                }
+            };
+            Some((entry.key.clone(), value))
+        });
+        maps.maps.insert(map.key.clone(), values.collect());
+    }
+    maps
+}
+
+/// `[limits]`, with the concurrency of sources that say nothing.
+pub fn limits(manifest: &Reader<'_>, concurrency: usize) -> Limits {
+    let mut limits = Limits { concurrency, rate: Vec::new(), buckets: Vec::new(), budget: Vec::new() };
+    let Some(reader) = manifest.table("limits") else { return limits };
+    if let Some(count) = reader.count("concurrency") {
+        if !(1..=10_000).contains(&count) {
+            let origin = reader.node("concurrency").map_or(reader.origin, |node| node.origin);
+            reader.diagnostics.error("out-of-range", origin, "`concurrency` must be from 1 to 10000");
+        }
+        limits.concurrency = usize::try_from(count).unwrap_or(concurrency);
+    }
+    limits.rate = rates(&reader, reader.node("rate"));
+    limits.budget = rates(&reader, reader.node("budget"));
+    for entry in reader.entries("bucket") {
+        limits.buckets.push((entry.key.clone(), rates(&reader, Some(&entry.value))));
+    }
+    reader.finish();
+    limits
+}
+
+fn rates(reader: &Reader<'_>, node: Option<&Node>) -> Vec<Rate> {
+    let Some(node) = node else { return Vec::new() };
+    let Some(items) = node.as_array() else {
+        wrong_type(reader.diagnostics, node, "a list like [\"100 per 10s\"]");
+        return Vec::new();
+    };
+    let mut rates = Vec::new();
+    for item in items {
+        match item.as_text().and_then(rate) {
+            Some(rate) => rates.push(rate),
+            None => {
+                let help = "like \"100 per 10s\"".to_owned();
+                reader.diagnostics.error_help("rate-syntax", item.origin, "this is not a rate", help);
+            }
+        }
+    }
+    rates
+}
+
+fn rate(text: &str) -> Option<Rate> {
+    let (count, per) = text.split_once(" per ")?;
+    let count = count.trim().parse().ok().filter(|count| *count > 0)?;
+    let per = tree::duration(per).filter(|per| !per.is_zero())?;
+    Some(Rate { count, per })
+}
+
+/// Whether a table is one thing in the language of manifests, an expression or a node: layers
+/// replace it as a whole.
+pub fn is_whole(table: &Table) -> bool {
+    const SOURCES: &[&str] =
+        &["path", "header", "first_of", "join", "all", "latest", "text", "value", "count", "sum", "min", "max"];
+    const MODIFIERS: &[&str] =
+        &["with", "part", "between", "map", "table", "as", "equals", "in", "not_in", "has", "starts_with", "exists"];
+    const NODES: &[&str] = &[
+        "for_each",
+        "when",
+        "literal",
+        "soql",
+        "coql",
+        "odata",
+        "sysparm",
+        "stripe_search",
+        "zendesk_search",
+        "json_text",
+        "markup",
+    ];
+    if table.keys().any(|key| NODES.contains(&key)) {
+        return true;
+    }
+    table.keys().any(|key| SOURCES.contains(&key))
+        && table.keys().all(|key| SOURCES.contains(&key) || MODIFIERS.contains(&key))
+}

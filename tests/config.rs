@@ -1,0 +1,177 @@
+//! From files and environment to a valid configuration: layers, references, and what is refused.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use caller_context::config::{Layers, Loaded, load, load_str};
+use caller_context::manifest::plan::{Source, Upstream};
+use secrecy::ExposeSecret;
+
+fn source<'a>(loaded: &'a Loaded, name: &str) -> &'a Source {
+    loaded.config.plan.sources.iter().find(|source| &*source.name == name).unwrap()
+}
+
+fn codes(layers: &Layers) -> Vec<&'static str> {
+    let diagnostics = match load(layers) {
+        Ok(loaded) => loaded.warnings,
+        Err(invalid) => invalid.diagnostics,
+    };
+    diagnostics.into_iter().map(|diagnostic| diagnostic.code).collect()
+}
+
+#[test]
+fn the_reference_alone_is_valid_and_has_no_sources() {
+    let loaded = load_str("").unwrap();
+    assert!(loaded.warnings.is_empty(), "{}", loaded.rendered_warnings());
+    assert!(loaded.config.plan.sources.is_empty());
+    assert_eq!(loaded.left_out.len(), 6);
+    assert_eq!(loaded.config.lookup.deadline, Duration::from_millis(2500));
+    assert_eq!(loaded.config.studio.max_chars, 4096);
+    assert!(loaded.config.server.listen.ip().is_loopback());
+    assert!(loaded.config.organizations.values().all(|organization| organization.twilio.is_empty()));
+}
+
+#[test]
+fn the_environment_is_laid_on_the_file_and_the_file_on_the_reference() {
+    let layers = Layers::text("[lookup]\ndeadline = \"2s\"\ngrace = \"20ms\"")
+        .with("CALLER_CONTEXT__LOOKUP__DEADLINE", "1500ms")
+        .with("CALLER_CONTEXT__AUDIT__STRICT", "true")
+        .with("CALLER_CONTEXT__SERVER__CORS_ORIGINS", "[\"https://flex.twilio.com\"]")
+        .with("CALLER_CONTEXT__LIMITS__MISSES_PER_KEY", "7");
+    let config = load(&layers).unwrap().config;
+    assert_eq!(config.lookup.deadline, Duration::from_millis(1500));
+    assert_eq!(config.lookup.grace, Duration::from_millis(20));
+    assert!(config.audit.strict);
+    assert_eq!(config.server.cors_origins, ["https://flex.twilio.com"]);
+    assert_eq!(config.limits.misses_per_key, 7);
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_places() {
+    let text = "[server]\nlisten = \"nonsense\"\n[lookup]\ndeadlin = \"2s\"\ngrace = 5\n[studio]\nview = \"studoi\"\n";
+    let rendered = load_str(text).unwrap_err().to_string();
+    for part in
+        ["config.toml:2:10", "did you mean `deadline`?", "config.toml:5:9", "did you mean `studio`?", "4 errors"]
+    {
+        assert!(rendered.contains(part), "{part} is not in\n{rendered}");
+    }
+}
+
+#[test]
+fn the_published_environment_names_make_the_published_sources() {
+    let layers = Layers::text("")
+        .with("HUBSPOT_ACCESS_TOKEN", "hubspot-canary")
+        .with("SALESFORCE_INSTANCE_URL", "https://example.my.salesforce.com")
+        .with("SALESFORCE_ACCESS_TOKEN", "salesforce-canary")
+        .with("DB_HOST", "db.internal")
+        .with("DB_USER", "reader")
+        .with("DB_PASSWORD", "p@ss/word")
+        .with("DB_NAME", "crm")
+        .with("PAYMENT_API_URL", "https://payments.example.com/v1/")
+        .with("PAYMENT_API_KEY", "payment-canary")
+        .with("APPOINTMENT_API_URL", "http://appointments:8080")
+        .with("APPOINTMENT_API_KEY", "appointment-canary")
+        .with("INVENTORY_API_URL", "https://inventory.example.com")
+        .with("INVENTORY_API_KEY", "inventory-canary");
+    let loaded = load(&layers).unwrap();
+    let plan = &loaded.config.plan;
+    assert!(loaded.left_out.is_empty(), "{:?}", loaded.left_out);
+    let timeouts: Vec<_> = plan.sources.iter().map(|s| (&*s.name, s.timeout.as_millis(), s.connected)).collect();
+    assert_eq!(
+        timeouts,
+        [
+            ("hubspot", 3000, true),
+            ("salesforce", 3000, true),
+            ("database", 2000, true),
+            ("payment", 5000, true),
+            ("appointment", 5000, true),
+            ("inventory", 5000, true),
+        ]
+    );
+    let Upstream::Sql(sql) = &source(&loaded, "database").upstream else { panic!("a database") };
+    assert_eq!(sql.url.expose_secret(), "mysql://reader:p%40ss%2Fword@db.internal:3306/crm");
+    assert_eq!((sql.pool.max, sql.pool.queue), (10, 0));
+    assert_eq!(sql.pool.acquire_timeout, Duration::from_secs(3));
+    assert_eq!(sql.pool.statement_timeout, Duration::from_secs(5));
+    let printed = format!("{loaded:?} {:?} {}", loaded.config, loaded.explain());
+    for secret in ["canary", "p@ss", "p%40ss"] {
+        assert!(!printed.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn a_source_without_its_secret_is_left_out_when_built_in_and_not_connected_when_it_is_ones_own() {
+    let own = "[sources.crm]\nconnector = \"hubspot\"\nsecret = \"env:CRM_TOKEN\"";
+    let loaded = load_str(own).unwrap();
+    assert!(!source(&loaded, "crm").connected);
+    assert_eq!(loaded.warnings.iter().map(|w| w.code).collect::<Vec<_>>(), ["secret-unset"]);
+    let loaded = load(&Layers::text(own).with("CRM_TOKEN", "t")).unwrap();
+    assert!(source(&loaded, "crm").connected);
+}
+
+#[test]
+fn a_built_in_source_steps_aside_for_ones_own_with_the_same_secret() {
+    let own = "[sources.crm]\nconnector = \"hubspot\"\nsecret = \"env:HUBSPOT_ACCESS_TOKEN\"";
+    let loaded = load(&Layers::text(own).with("HUBSPOT_ACCESS_TOKEN", "t")).unwrap();
+    assert_eq!(loaded.config.plan.sources.iter().map(|s| &*s.name).collect::<Vec<_>>(), ["crm"]);
+}
+
+#[test]
+fn errors_never_show_a_secret() {
+    let text = "[sources.crm]\nconnector = \"hubspot\"\nsecret = \"pat-canary\"\n\
+        [sources.pay]\nconnector = \"http\"\nbase_url = \"https://user:canary@example.com\"\n\
+        auth = { headers = { Authorization = \"Bearer canary\", x = 5 } }\nlookup.a = { get = \"/\" }\n\
+        [store]\nurl = \"postgres://u:canary@h/d\"\nkey = \"canary\"\n\
+        [[organizations.a.twilio]]\naccount_sid = 1\nauth_token = \"canary\"\n";
+    let layers = Layers::text(text).with("CALLER_CONTEXT__STORE__KEY", "canary").with("CALLER_CONTEXT__X__Y", "canary");
+    let invalid = load(&layers).unwrap_err();
+    let printed = format!("{invalid} {invalid:?} {layers:?} {:?}", invalid.files);
+    assert!(printed.contains("secret-by-value"), "{printed}");
+    assert!(!printed.contains("canary"), "{printed}");
+    let unfinished = load_str("[sources.crm]\nsecret = \"pat-canary\nkey = canary\n").unwrap_err().to_string();
+    assert!(!unfinished.contains("canary"), "{unfinished}");
+}
+
+#[test]
+fn the_published_preset_gives_the_three_roles_of_the_published_function() {
+    let loaded = load_str("[views]\npreset = \"published\"").unwrap();
+    let names = &loaded.config.plan.names;
+    let view = |name: &str| loaded.config.views.get(name).unwrap();
+    let fields = |name: &str| view(name).fields.iter().map(|id| names.text(*id)).collect::<Vec<_>>().join(" ");
+    assert_eq!(fields("basic"), "name phone email");
+    let address = "address.street address.city address.postcode address.region address.country";
+    assert_eq!(fields("advanced"), format!("name phone email {address} payment.outstanding payment.currency"));
+    assert!(view("advanced").classes.is_empty());
+    assert_eq!(view("admin").classes.len(), 4);
+    assert!(view("admin").admin);
+}
+
+#[test]
+fn files_that_others_may_write_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let token = folder.path().join("token");
+    std::fs::write(&path, "[sources.crm]\nconnector = \"hubspot\"\nsecret = \"file:token\"").unwrap();
+    std::fs::write(&token, "secret\n").unwrap();
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&path, 0o600);
+    mode(&token, 0o600);
+    let read = || Layers::read(Some(&path), []).unwrap();
+    assert!(source(&load(&read()).unwrap(), "crm").connected);
+    mode(&token, 0o602);
+    assert_eq!(codes(&read()), ["writable-by-others"]);
+    mode(&token, 0o600);
+    mode(&path, 0o666);
+    assert_eq!(codes(&read()), ["writable-by-others"]);
+}
+
+#[test]
+fn listening_beyond_loopback_wants_a_proxy_in_front() {
+    assert_eq!(codes(&Layers::text("[server]\nlisten = \"0.0.0.0:8080\"")), ["open-listener"]);
+    let named = "[server]\nlisten = \"0.0.0.0:8080\"\ntrusted_proxies = [\"10.0.0.0/8\"]";
+    assert!(codes(&Layers::text(named)).is_empty());
+}
