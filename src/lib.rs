@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod http;
 pub mod lookup;
 pub mod manifest;
 pub mod source;

@@ -1,0 +1,233 @@
+//! From a question to bytes: ask the engine, look through the reader's view, note the delivery.
+//! Bytes of a view are made once per revision of a context.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Edge;
+use super::parameters::Parameters;
+use crate::config::Input;
+use crate::domain::{CallerIdStatus, Identity, LookupStatus, NameId, Organization, Trust, Value};
+use crate::lookup::{Answer, Ask, CacheState, Purse};
+use crate::store;
+use crate::store::audit::Delivery;
+use crate::telemetry::metrics::Surface;
+use crate::view::attributes::{self, Facts};
+use crate::view::json::{self, Explain};
+use crate::view::{Ceiling, Policy, Rendered, ViewId};
+
+/// Who is answered, by credential or by signature.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// For the audit log: a key's public id, or `twilio:<AccountSid>`.
+    pub id: Arc<str>,
+    pub organization: Organization,
+    /// The name of the view it reads through.
+    pub view: Arc<str>,
+    pub purse: Purse,
+}
+
+/// What a reader asked, apart from whom it asked about.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub inputs: Arc<[(NameId, Value)]>,
+    pub deadline: Duration,
+    pub call_sid: Option<Arc<str>>,
+}
+
+/// How an answer looks beside its view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shape {
+    /// Flat attributes; the call's trust caps what they hold.
+    Studio { caller_id: CallerIdStatus, trust: Trust },
+    /// The agents' JSON.
+    Context { caller_id: CallerIdStatus },
+}
+
+/// What bytes are kept by. A context's revision is unique in the process; the organization is
+/// in the key nonetheless.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RenderKey {
+    organization: Organization,
+    revision: u64,
+    view: ViewId,
+    shape: Shape,
+    generation: u64,
+}
+
+/// A parameter that cannot have the value it has.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Invalid(pub Arc<str>);
+
+/// Declared inputs of a request.
+pub struct Inputs {
+    /// Sorted by name; defaults where the request says nothing, or what cannot be.
+    pub values: Arc<[(NameId, Value)]>,
+    pub invalid: Option<Invalid>,
+}
+
+impl Shape {
+    fn surface(self) -> Surface {
+        match self {
+            Self::Studio { .. } => Surface::Studio,
+            Self::Context { .. } => Surface::Context,
+        }
+    }
+
+    fn ceiling(self) -> Ceiling {
+        match self {
+            Self::Studio { trust: Trust::Low, .. } => Ceiling::Public,
+            Self::Studio { .. } | Self::Context { .. } => Ceiling::Whole,
+        }
+    }
+}
+
+impl Edge {
+    pub(super) async fn ask(&self, reader: &Reader, identity: Identity, question: &Question) -> Answer {
+        let ask = Ask {
+            organization: reader.organization.clone(),
+            identity,
+            inputs: question.inputs.clone(),
+            deadline: question.deadline,
+            purse: reader.purse.clone(),
+        };
+        let answer = self.engine.answer(ask).await;
+        if answer.cache != CacheState::Hit && tracing::enabled!(tracing::Level::DEBUG) {
+            let caller_ref = self.refs.of(&reader.organization, &answer.context.identity);
+            let status = answer.context.status.as_str();
+            tracing::debug!(organization = %reader.organization, caller_ref, status, cache = answer.cache.as_str());
+        }
+        answer
+    }
+
+    /// The bytes of an answer for a reader, with the delivery noted.
+    ///
+    /// # Errors
+    /// In strict mode, when the delivery cannot be noted: nothing may be delivered then.
+    pub(super) async fn deliver(
+        &self,
+        reader: &Reader,
+        answer: &Answer,
+        shape: Shape,
+        call_sid: Option<Arc<str>>,
+        explain: bool,
+    ) -> Result<Rendered, store::Error> {
+        let policy = self.policy.load();
+        let view = policy.find(&reader.view);
+        let rendered = if explain {
+            let explain = Explain { now: self.clock.now(), cache: answer.cache };
+            self.render(&policy, view, answer, shape, Some(explain))
+        } else {
+            self.rendered(&policy, view, answer, shape).await
+        };
+        let delivery = Delivery {
+            organization: reader.organization.clone(),
+            reader: reader.id.clone(),
+            view: policy.view(view).name.clone(),
+            surface: shape.surface().as_str(),
+            identity: answer.context.identity.clone(),
+            call_sid,
+            sources: rendered.sources.clone(),
+            fields: rendered.fields.clone(),
+            lookup_status: policy.lens(view, shape.ceiling()).status(&answer.context).as_str(),
+        };
+        self.note(delivery).await?;
+        Ok(rendered)
+    }
+
+    pub(super) async fn note(&self, delivery: Delivery) -> Result<(), store::Error> {
+        if self.config.audit.strict {
+            return self.audit.record_strict(delivery).await;
+        }
+        self.audit.record(delivery);
+        Ok(())
+    }
+
+    async fn rendered(&self, policy: &Policy, view: ViewId, answer: &Answer, shape: Shape) -> Rendered {
+        let key = RenderKey {
+            organization: answer.context.organization.clone(),
+            revision: answer.context.revision,
+            view,
+            shape,
+            generation: policy.generation(),
+        };
+        if let Some(rendered) = self.rendered.get(&key).await {
+            self.metrics.rendered_hit.increment(1);
+            return rendered;
+        }
+        self.metrics.rendered_miss.increment(1);
+        let rendered = self.render(policy, view, answer, shape, None);
+        self.rendered.insert(key, rendered.clone()).await;
+        rendered
+    }
+
+    fn render(
+        &self,
+        policy: &Policy,
+        view: ViewId,
+        answer: &Answer,
+        shape: Shape,
+        explain: Option<Explain>,
+    ) -> Rendered {
+        let lens = policy.lens(view, shape.ceiling());
+        let (context, plan) = (&answer.context, policy.plan());
+        match shape {
+            Shape::Studio { caller_id, trust } => {
+                let facts = Facts { caller_id_status: caller_id.as_str(), may_greet: trust.may_greet() };
+                attributes::render(context, lens, plan, facts, &self.config.studio)
+            }
+            Shape::Context { caller_id } => json::render(context, lens, plan, caller_id.as_str(), explain),
+        }
+    }
+
+    /// Counts an answer.
+    pub(super) fn answered(
+        &self,
+        organization: &Organization,
+        surface: Surface,
+        status: LookupStatus,
+        started: tokio::time::Instant,
+    ) {
+        self.metrics.answered(organization, surface, status, self.clock.since(started));
+    }
+
+    /// How long the answer may wait: as the request says, within the configured bounds.
+    pub(super) fn deadline(&self, parameters: &Parameters<'_>) -> Result<Duration, Invalid> {
+        const NAME: &str = "deadline_ms";
+        let rules = &self.config.lookup;
+        let Some(text) = parameters.get(NAME) else { return Ok(rules.deadline) };
+        let asked = text.trim().parse().map_err(|_| Invalid(NAME.into()))?;
+        Ok(Duration::from_millis(asked).clamp(rules.deadline_min, rules.deadline_max))
+    }
+
+    /// Declared inputs as the request gives them, or their defaults.
+    pub(super) fn inputs(&self, parameters: &Parameters<'_>) -> Inputs {
+        let mut invalid = None;
+        let mut values = Vec::with_capacity(self.config.inputs.len());
+        for input in &self.config.inputs {
+            let given = parameters.get(&input.text).map(str::trim);
+            let value = match given.filter(|text| fits(input, text)) {
+                Some(text) => Some(Arc::from(text)),
+                None => input.default.clone(),
+            };
+            if given.is_some_and(|text| !fits(input, text)) {
+                invalid = Some(Invalid(input.text.clone()));
+            }
+            values.extend(value.map(|text| (input.name, Value::Text(text))));
+        }
+        values.sort_unstable_by_key(|(name, _)| *name);
+        Inputs { values: values.into(), invalid }
+    }
+}
+
+fn fits(input: &Input, text: &str) -> bool {
+    text.chars().count() <= input.max_chars
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || input.extra_letters.contains(c))
+}
+
+/// A call's sid, if it looks like an id at all: it goes into the audit log.
+pub fn call_sid(text: Option<&str>) -> Option<Arc<str>> {
+    let text = text?.trim();
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    fits.then(|| text.into())
+}

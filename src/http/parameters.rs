@@ -1,0 +1,260 @@
+//! What a request says: query, form and JSON object as one list of names and texts. Unknown
+//! names are carried and ignored; nothing here fails on what a flow may send by mistake.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use axum::body::HttpBody;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Names and values in order. Of several with one name the first that is not blank counts; the
+/// body comes before the query.
+#[derive(Default)]
+pub struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+/// The body is neither a JSON object nor a form.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl<'a> Parameters<'a> {
+    /// Reads query and body. A body that cannot be read says nothing, which is an error only
+    /// for those who ask.
+    pub fn read(query: Option<&'a str>, headers: &HeaderMap, body: &'a [u8]) -> (Self, Result<(), Malformed>) {
+        let mut all = Vec::new();
+        let outcome = read_body_into(&mut all, headers, body);
+        all.extend(form_urlencoded::parse(query.unwrap_or_default().as_bytes()));
+        (Self(all), outcome)
+    }
+
+    /// The value of a name, written in any case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let of_name = self.0.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        of_name.map(|(_, value)| &**value).find(|value| !value.trim().is_empty())
+    }
+}
+
+fn read_body_into<'a>(
+    all: &mut Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    headers: &HeaderMap,
+    body: &'a [u8],
+) -> Result<(), Malformed> {
+    let start = body.trim_ascii_start();
+    if start.is_empty() {
+        return Ok(());
+    }
+    // Flows send JSON as text/plain and forms as JSON: the first letter knows better.
+    if start.starts_with(b"{") {
+        let Pairs(pairs) = serde_json::from_slice(body).map_err(|_| Malformed)?;
+        all.extend(pairs);
+        return Ok(());
+    }
+    if is_form(headers) || !is_json(headers) && start.contains(&b'=') {
+        all.extend(form_urlencoded::parse(body));
+        return Ok(());
+    }
+    Err(Malformed)
+}
+
+pub fn is_form(headers: &HeaderMap) -> bool {
+    media_type(headers).eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = media_type(headers);
+    media_type.eq_ignore_ascii_case("application/json") || media_type.ends_with("+json")
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// The members of a JSON object that are texts, numbers or booleans.
+struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((Text(Some(name)), Text(value))) = map.next_entry()? {
+                    if let Some(value) = value {
+                        pairs.push((name, value));
+                    }
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A scalar as text; nothing for null, lists and objects.
+struct Text<'a>(Option<Cow<'a, str>>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Scalar;
+        impl<'de> Visitor<'de> for Scalar {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Borrowed(text))))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(text.to_owned()))))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Borrowed(if value { "true" } else { "false" }))))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Text(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Text(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Text(None))
+            }
+        }
+        deserializer.deserialize_any(Scalar)
+    }
+}
+
+/// Why there is no body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BodyError {
+    TooLarge,
+    TooSlow,
+    /// The connection broke.
+    Broken,
+}
+
+/// Of a body that is too large this much is read and thrown away, so that the sender, still
+/// writing, gets to read the answer.
+const DRAINED: usize = 2 * 1024 * 1024;
+
+/// The whole body, if it is at most `max` bytes and arrives in time.
+pub async fn read_body<B>(body: B, max: usize, patience: Duration) -> Result<Bytes, BodyError>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    tokio::time::timeout(patience, collect(body, max)).await.unwrap_or(Err(BodyError::TooSlow))
+}
+
+async fn collect<B>(mut body: B, max: usize) -> Result<Bytes, BodyError>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    let mut seen = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen > max.max(DRAINED) {
+            return Err(BodyError::TooLarge);
+        }
+        if seen > max {
+            (first, rest) = (None, BytesMut::new());
+            continue;
+        }
+        match &first {
+            None if rest.is_empty() => first = Some(data),
+            Some(head) => {
+                rest.reserve(head.len() + data.len());
+                rest.extend_from_slice(head);
+                rest.extend_from_slice(&data);
+                first = None;
+            }
+            None => rest.extend_from_slice(&data),
+        }
+    }
+    if seen > max {
+        return Err(BodyError::TooLarge);
+    }
+    Ok(first.unwrap_or_else(|| rest.freeze()))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "the table's own texts")]
+mod tests {
+    use super::*;
+
+    fn headers(content_type: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if !content_type.is_empty() {
+            headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn every_way_to_say_the_same() {
+        let form = "application/x-www-form-urlencoded;charset=utf-8";
+        let cases = [
+            (Some("From=%2B14155550142"), "", "", Some("+14155550142"), Ok(())),
+            (None, form, "From=%2B14155550142&To=x", Some("+14155550142"), Ok(())),
+            (None, "", "From=%2B14155550142", Some("+14155550142"), Ok(())),
+            (None, "application/json", r#"{"From":"+14155550142"}"#, Some("+14155550142"), Ok(())),
+            (None, "text/plain", r#" {"from":"+14155550142","x":[1,{"a":2}],"y":null}"#, Some("+14155550142"), Ok(())),
+            (None, form, r#"{"From":"a\u002b1"}"#, Some("a+1"), Ok(())),
+            (None, "", r#"{"From":14155550142}"#, Some("14155550142"), Ok(())),
+            (Some("From=query"), form, "From=body", Some("body"), Ok(())),
+            (Some("From=query"), form, "From=+&From=second&From=third", Some("second"), Ok(())),
+            (Some("From=query"), "application/json", r#"{"From":null}"#, Some("query"), Ok(())),
+            (Some("From=query"), "application/json", r#"{"From":"#, Some("query"), Err(Malformed)),
+            (None, "application/json", "[1]", None, Err(Malformed)),
+            (None, "application/json", "From=x", None, Err(Malformed)),
+            (None, "", "garbage", None, Err(Malformed)),
+            (None, "application/json", "", None, Ok(())),
+            (None, "", "\u{0}\u{1}", None, Err(Malformed)),
+        ];
+        for (query, content_type, body, expected, outcome) in cases {
+            let (parameters, read) = Parameters::read(query, &headers(content_type), body.as_bytes());
+            assert_eq!(parameters.get("From"), expected, "{query:?} {content_type} {body}");
+            assert_eq!(read, outcome, "{query:?} {content_type} {body}");
+        }
+    }
+
+    #[test]
+    fn depth_does_not_hurt() {
+        let body = format!(r#"{{"From":"x","deep":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
+        let (parameters, _) = Parameters::read(None, &headers("application/json"), body.as_bytes());
+        assert!(parameters.get("From").is_none_or(|from| from == "x"));
+    }
+}

@@ -1,0 +1,164 @@
+//! `GET|POST /api/studio/context`: a call flow asks who calls. With a right key or signature the
+//! answer is always 200 with every attribute in it, whatever the request and the sources do.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::{Body, HttpBody};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, header};
+
+use super::Edge;
+use super::answer::{Question, Reader, Shape, call_sid};
+use super::auth::{BASIC, Refused};
+use super::error::Code;
+use super::parameters::{Parameters, is_form, read_body};
+use super::peer::Peer;
+use super::twilio_signature::{self, Signed};
+use crate::domain::identity::Reason;
+use crate::domain::{CallerId, LookupStatus, Trust, judge};
+use crate::lookup::Purse;
+use crate::telemetry::metrics::{Refusal, Surface};
+use crate::view::attributes::without_context;
+
+pub const PATH: &str = "/api/studio/context";
+
+/// Answers a request of the telephony side.
+pub async fn answer<B>(edge: &Edge, peer: Peer, request: Request<B>) -> Response
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let started = edge.clock.instant();
+    if !matches!(*request.method(), Method::GET | Method::POST) {
+        return Code::MethodNotAllowed.into_response();
+    }
+    let (head, body) = request.into_parts();
+    let reader = edge.grant(peer, &head.headers).map(|grant| Reader {
+        purse: Purse::Key(grant.key_id.clone()),
+        id: grant.key_id,
+        organization: grant.organization,
+        view: grant.view,
+    });
+    let has_signature = edge.accounts.any() && head.headers.contains_key(twilio_signature::HEADER);
+    match reader {
+        Err(Refused::NoKey) if has_signature => {}
+        Err(refused) => return refused.response(BASIC),
+        Ok(_) => {}
+    }
+    // A body that is missing, too large or too slow says nothing; the flow is answered.
+    let patience = edge.config.server.header_timeout;
+    let body = read_body(body, edge.config.server.studio_body_max, patience).await.unwrap_or_default();
+    let (parameters, _) = Parameters::read(head.uri.query(), &head.headers, &body);
+    let reader = match reader {
+        Ok(reader) => reader,
+        Err(_) => match edge.signed_reader(&head, &parameters, &body) {
+            Some(reader) => reader,
+            None => {
+                edge.metrics.refused(Refusal::WrongSignature);
+                return Refused::WrongKey.response(BASIC);
+            }
+        },
+    };
+    let organization = reader.organization.clone();
+    // Whatever fails in here, the flow goes on with an unknown caller.
+    let attributes = AssertUnwindSafe(edge.attributes(reader, &parameters)).catch_unwind().await;
+    let (bytes, status) = attributes.unwrap_or_else(|_| edge.failed("internal", None));
+    edge.answered(&organization, Surface::Studio, status, started);
+    let mut response = Response::new(Body::from(bytes));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Flows that were warned of; a bounded number of them.
+#[derive(Default)]
+pub struct EmptyWidgets(Mutex<HashSet<Arc<str>>>);
+
+impl EmptyWidgets {
+    fn first_time(&self, flow: &Arc<str>) -> bool {
+        let mut flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        flows.len() < 1_000 && flows.insert(flow.clone())
+    }
+}
+
+/// Who calls, and how far the call is trusted.
+struct Person {
+    caller: CallerId,
+    trust: Trust,
+}
+
+impl Edge {
+    fn signed_reader(&self, head: &Parts, parameters: &Parameters<'_>, body: &[u8]) -> Option<Reader> {
+        let proof = self.accounts.verify(&Signed {
+            signature: head.headers.get(twilio_signature::HEADER)?.as_bytes(),
+            path_and_query: head.uri.path_and_query().map_or("/", |p| p.as_str()),
+            body,
+            is_form: is_form(&head.headers),
+            account_sid: parameters.get("AccountSid"),
+        })?;
+        Some(Reader {
+            id: format!("twilio:{}", proof.account_sid).into(),
+            organization: proof.organization,
+            view: self.config.studio.view.clone(),
+            purse: Purse::Verified,
+        })
+    }
+
+    async fn attributes(&self, reader: Reader, parameters: &Parameters<'_>) -> (Bytes, LookupStatus) {
+        let Person { caller, trust } = self.person(&reader, parameters);
+        let Some(identity) = caller.identity else {
+            self.warn_of_empty_widget(parameters, &caller);
+            let status = caller.status.as_str();
+            let bytes = without_context(status, LookupStatus::None, status, None, self.clock.now());
+            return (bytes, LookupStatus::None);
+        };
+        let question = Question {
+            inputs: self.inputs(parameters).values,
+            deadline: self.deadline(parameters).unwrap_or(self.config.lookup.deadline),
+            call_sid: call_sid(parameters.get("CallSid")),
+        };
+        let answer = self.ask(&reader, identity, &question).await;
+        let shape = Shape::Studio { caller_id: caller.status, trust };
+        match self.deliver(&reader, &answer, shape, question.call_sid, false).await {
+            Ok(rendered) => (rendered.bytes, answer.context.status),
+            // In strict mode nothing is delivered that could not be noted.
+            Err(_) => self.failed("unreachable", None),
+        }
+    }
+
+    /// For calls that we make the person is the one who is called.
+    fn person(&self, reader: &Reader, parameters: &Parameters<'_>) -> Person {
+        let (from, to) = (parameters.get("From"), parameters.get("To"));
+        let outbound =
+            parameters.get("Direction").is_some_and(|d| d.trim().to_ascii_lowercase().starts_with("outbound"));
+        let rules = self.caller_rules(&reader.organization);
+        if outbound {
+            let caller = judge(to.unwrap_or_default(), from, None, rules);
+            let trust = Trust::of(&caller, None);
+            return Person { caller, trust };
+        }
+        let caller = judge(from.unwrap_or_default(), to, parameters.get("ForwardedFrom"), rules);
+        let trust = Trust::of(&caller, parameters.get("StirVerstat"));
+        Person { caller, trust }
+    }
+
+    fn failed(&self, reason: &str, phone_number: Option<&str>) -> (Bytes, LookupStatus) {
+        let bytes = without_context("ok", LookupStatus::Failed, reason, phone_number, self.clock.now());
+        (bytes, LookupStatus::Failed)
+    }
+
+    /// A flow that leaves `From` empty is a mistake in the flow: said once for each flow.
+    fn warn_of_empty_widget(&self, parameters: &Parameters<'_>, caller: &CallerId) {
+        if !matches!(caller.reason, Reason::Empty | Reason::NotRendered) {
+            return;
+        }
+        let flow: Arc<str> = call_sid(parameters.get("FlowSid")).unwrap_or_else(|| "unknown".into());
+        if self.empty_widgets.first_time(&flow) {
+            let (reason, variable) = (caller.reason.as_str(), caller.variable.as_deref());
+            tracing::warn!(flow = &*flow, reason, variable, "the flow sends no caller in From");
+        }
+    }
+}
