@@ -91,7 +91,7 @@ impl Edge {
             deadline: question.deadline,
             purse: reader.purse.clone(),
         };
-        let answer = self.engine.answer(ask).await;
+        let answer = self.engine.answer(&ask).await;
         if answer.cache != CacheState::Hit && tracing::enabled!(tracing::Level::DEBUG) {
             let caller_ref = self.refs.of(&reader.organization, &answer.context.identity);
             let status = answer.context.status.as_str();
