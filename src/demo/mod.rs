@@ -1,0 +1,142 @@
+//! The demo world: invented people, stand-ins for the vendors on loopback, and a customers database.
+//! The demo, the tests and the load tests all use this one set of fakes. Nothing here knows the
+//! gateway: a stand-in behaves as its vendor's documents say, whoever asks.
+
+pub mod appointments;
+pub mod book;
+pub mod customers;
+pub mod faults;
+pub mod hubspot;
+pub mod inventory;
+pub mod payments;
+pub mod salesforce;
+pub mod soql;
+pub mod standin;
+pub mod world;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::book::{Book, Entry};
+use self::faults::{Faults, Setting};
+use self::standin::Shared;
+use crate::clock::Clock;
+
+/// The sources of the demo; its secrets and addresses are in [`Standins::environment`].
+pub const CONFIG: &str = include_str!("demo.toml");
+
+/// Whom a stand-in stands in for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Vendor {
+    Hubspot,
+    Salesforce,
+    Payments,
+    Appointments,
+    Inventory,
+}
+
+impl Vendor {
+    pub const ALL: [Self; 5] = [Self::Hubspot, Self::Salesforce, Self::Payments, Self::Appointments, Self::Inventory];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hubspot => "hubspot",
+            Self::Salesforce => "salesforce",
+            Self::Payments => "payments",
+            Self::Appointments => "appointments",
+            Self::Inventory => "inventory",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|v| v.as_str() == text)
+    }
+
+    /// The bearer token that the stand-in takes; any other is refused as the vendor refuses.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Hubspot => "demo-hubspot-token",
+            Self::Salesforce => "demo-salesforce-token",
+            Self::Payments => "demo-payments-token",
+            Self::Appointments => "demo-appointments-token",
+            Self::Inventory => "demo-inventory-token",
+        }
+    }
+
+    /// The names that demo.toml refers to with `env:`.
+    fn variables(self) -> [&'static str; 2] {
+        match self {
+            Self::Hubspot => ["DEMO_HUBSPOT_URL", "DEMO_HUBSPOT_TOKEN"],
+            Self::Salesforce => ["DEMO_SALESFORCE_URL", "DEMO_SALESFORCE_TOKEN"],
+            Self::Payments => ["DEMO_PAYMENTS_URL", "DEMO_PAYMENTS_TOKEN"],
+            Self::Appointments => ["DEMO_APPOINTMENTS_URL", "DEMO_APPOINTMENTS_TOKEN"],
+            Self::Inventory => ["DEMO_INVENTORY_URL", "DEMO_INVENTORY_TOKEN"],
+        }
+    }
+}
+
+/// All stand-ins, running until this is dropped.
+pub struct Standins {
+    addresses: BTreeMap<Vendor, SocketAddr>,
+    shared: Arc<Shared>,
+    _stop: DropGuard,
+}
+
+impl Standins {
+    /// Listens on free ports of 127.0.0.1. The tracker's owner waits for the tasks; dropping the
+    /// stand-ins ends them.
+    pub async fn start(clock: Clock, tracker: &TaskTracker) -> io::Result<Self> {
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared::new(clock));
+        let mut addresses = BTreeMap::new();
+        for vendor in Vendor::ALL {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+            addresses.insert(vendor, listener.local_addr()?);
+            tracker.spawn(standin::accept(listener, vendor, shared.clone(), tracker.clone(), stop.clone()));
+        }
+        Ok(Self { addresses, shared, _stop: stop.drop_guard() })
+    }
+
+    /// `http://127.0.0.1:<port>`, without a slash at the end.
+    pub fn url(&self, vendor: Vendor) -> String {
+        self.addresses.get(&vendor).map_or_else(String::new, |address| format!("http://{address}"))
+    }
+
+    /// Where faults and books are: `POST /_faults`, `GET /_book`. Any stand-in serves all of them.
+    pub fn control_url(&self) -> String {
+        self.url(Vendor::Hubspot)
+    }
+
+    /// What demo.toml's `env:` references stand for, in place of the process's environment.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let of = |vendor: Vendor| {
+            let [url, token] = vendor.variables();
+            [(url, self.url(vendor)), (token, vendor.token().to_owned())]
+        };
+        Vendor::ALL.into_iter().flat_map(of).collect()
+    }
+
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// Gives a stand-in a fault from its next request on.
+    pub fn set(&self, vendor: Vendor, setting: Setting) {
+        self.shared.faults.set(vendor, setting);
+    }
+
+    pub fn book(&self) -> &Book {
+        &self.shared.book
+    }
+
+    /// The requests that one stand-in received, oldest first.
+    pub fn requests(&self, vendor: Vendor) -> Vec<Entry> {
+        self.shared.book.of(vendor)
+    }
+}
