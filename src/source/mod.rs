@@ -4,8 +4,11 @@
 pub mod breaker;
 pub mod guard;
 pub mod http;
+mod mysql;
+mod postgres;
 pub mod quota;
 pub mod sql;
+mod sqlite;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
