@@ -8,23 +8,21 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
-use super::{Call, CallError, Said, mysql, postgres, sqlite};
-use crate::domain::{Failure, Phone, Skip, Spelling};
-use crate::manifest::plan::{self, Request, SqlEngine, SqlUpstream};
-use crate::manifest::reading::{ReadEnv, Row};
-use crate::manifest::sql::{Bound, Statement};
-use crate::manifest::template::{Env, PhoneUse, Tables};
+use super::{CallError, mysql, postgres, sqlite};
+use crate::domain::{Failure, Skip};
+use crate::manifest::plan::{self, SqlEngine, SqlUpstream};
+use crate::manifest::reading::Row;
+use crate::manifest::sql::Bound;
 
 /// A lookup that answers more than this has no use for a caller: its statement lacks a LIMIT.
 const MAX_ROWS: usize = 1_000;
 /// Values and column names of one answer, in bytes.
 const MAX_BYTES: usize = 1 << 20;
 
-/// A pool of connections to one database. Connects when first asked. Cheap to clone.
-#[derive(Clone)]
+/// A pool of connections to one database. Connects when first asked.
 pub struct SqlPool {
-    engine: Arc<Engine>,
-    door: Arc<Door>,
+    engine: Engine,
+    door: Door,
 }
 
 enum Engine {
@@ -47,58 +45,7 @@ impl SqlPool {
             SqlEngine::Mysql => Engine::Mysql(mysql::Pool::open(upstream, tracker)?),
             SqlEngine::Sqlite => Engine::Sqlite(sqlite::Pool::open(upstream)?),
         };
-        Ok(Self { engine: Arc::new(engine), door: Arc::new(Door::new(&upstream.pool)) })
-    }
-
-    /// Asks once, or once per spelling of the number until there is a hit.
-    pub async fn call(&self, call: &Call, now: jiff::Timestamp) -> Result<Said, CallError> {
-        let operation = call.operation();
-        let Request::Sql(statement) = &operation.request else { return Err(Skip::Invalid.into()) };
-        if statement.phone_use() != PhoneUse::One {
-            return self.ask(call, statement, &call.phones, None, now).await;
-        }
-        let spellings = match operation.spellings.as_slice() {
-            [] => &[Spelling::E164],
-            spellings => spellings,
-        };
-        for phone in call.phones.iter() {
-            for spelling in spellings {
-                let said = self.ask(call, statement, std::slice::from_ref(phone), Some(*spelling), now).await?;
-                if matches!(said, Said::Found(_)) {
-                    return Ok(said);
-                }
-            }
-        }
-        Ok(Said::NotFound)
-    }
-
-    async fn ask(
-        &self,
-        call: &Call,
-        statement: &Statement,
-        phones: &[Phone],
-        spelling: Option<Spelling>,
-        now: jiff::Timestamp,
-    ) -> Result<Said, CallError> {
-        let tables = Tables::default();
-        let bound = {
-            let get = &|name| call.get(name);
-            let env = Env { get, source: call.source(), tables: &tables, phones, spelling, now };
-            statement.bind(&env, &call.operation().spellings)
-        };
-        let rows = self.query(&bound).await?;
-        let env = ReadEnv {
-            identity: &call.identity,
-            get: &|name| call.get(name),
-            tables: &tables,
-            headers: None,
-            source: call.source(),
-            names: &call.plan.names,
-            never: &call.plan.never,
-            now,
-        };
-        let read = call.operation().record.read_rows(rows, &env);
-        Ok(if read.found { Said::Found(read.reading.into()) } else { Said::NotFound })
+        Ok(Self { engine, door: Door::new(&upstream.pool) })
     }
 
     /// Asks. A query that is dropped is cancelled at the server, and holds its place in the pool
@@ -107,7 +54,7 @@ impl SqlPool {
     /// No free connection in time is `Skipped(Limited)`: the database was not asked.
     pub async fn query(&self, bound: &Bound) -> Result<Vec<Row>, CallError> {
         let seat = self.door.enter().await?;
-        match &*self.engine {
+        match &self.engine {
             Engine::Postgres(pool) => pool.query(bound, seat).await,
             Engine::Mysql(pool) => pool.query(bound, seat).await,
             Engine::Sqlite(pool) => pool.query(bound, seat).await,
@@ -117,7 +64,7 @@ impl SqlPool {
 
 impl fmt::Debug for SqlPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match *self.engine {
+        f.write_str(match self.engine {
             Engine::Postgres(_) => "SqlPool(postgres)",
             Engine::Mysql(_) => "SqlPool(mysql)",
             Engine::Sqlite(_) => "SqlPool(sqlite)",

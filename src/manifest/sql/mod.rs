@@ -139,10 +139,7 @@ impl Parameter {
 }
 
 fn spelled(phone: &Phone, spelling: Spelling) -> Value {
-    Value::text(match spelling {
-        Spelling::Digits => phone.e164().trim_start_matches('+'),
-        _ => phone.e164(),
-    })
+    Value::text(phone.spell(spelling))
 }
 
 #[cfg(test)]
