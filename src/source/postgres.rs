@@ -39,7 +39,9 @@ impl Pool {
     pub(super) fn open(upstream: &SqlUpstream, tracker: &TaskTracker) -> Result<Self, BadUrl> {
         let settings = &upstream.pool;
         let mut config = tokio_postgres::Config::from_str(upstream.url.expose_secret())
-            .map_err(|_| BadUrl("expected postgres://user:password@host:port/database"))?;
+            .ok()
+            .filter(|config| !config.get_hosts().is_empty())
+            .ok_or(BadUrl("expected postgres://user:password@host:port/database"))?;
         // anything but Require would fall back to plain text or refuse a self-signed server
         let secure = settings.tls || config.get_ssl_mode() == SslMode::Require;
         config.ssl_mode(if secure { SslMode::Require } else { SslMode::Disable });

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
+use rusqlite::{Column, Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use secrecy::ExposeSecret as _;
 use serde_json::Value as Json;
 
@@ -89,13 +89,15 @@ fn open(path: &std::path::Path, busy: Duration) -> Result<Connection, CallError>
 
 fn ask(connection: &Connection, bound: &Bound) -> Result<Vec<Row>, CallError> {
     let mut statement = connection.prepare_cached(&bound.text).map_err(said)?;
-    let columns: Vec<(Arc<str>, Declared)> = statement
-        .columns()
-        .map(|column| (column.name().into(), Declared::of(column.decl_type().unwrap_or_default())))
-        .collect();
     let mut answer = statement.query(params_from_iter(bound.values.iter().map(Parameter))).map_err(said)?;
     let mut rows = Rows::default();
+    let mut columns: Vec<(Arc<str>, Declared)> = Vec::new();
     while let Some(row) = answer.next().map_err(said)? {
+        // only now: an altered table is planned anew by the first step
+        if columns.is_empty() {
+            let declared = |column: &Column<'_>| Declared::of(column.decl_type().unwrap_or_default());
+            columns = row.as_ref().columns().map(|column| (column.name().into(), declared(&column))).collect();
+        }
         let mut values = Vec::with_capacity(columns.len());
         let mut bytes = 0;
         for (i, (name, declared)) in columns.iter().enumerate() {
