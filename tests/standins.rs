@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use caller_context::clock::Clock;
+use caller_context::config::{Layers, load};
 use caller_context::demo::faults::{Fault, Setting};
 use caller_context::demo::{Standins, Vendor};
 use serde_json::{Value, json};
@@ -325,22 +326,15 @@ async fn a_dripping_answer_comes_a_byte_a_second() {
 }
 
 #[tokio::test]
-async fn the_environment_names_everything_that_the_demo_configuration_refers_to() {
+async fn the_demo_configuration_loads_without_a_problem() {
     let world = world().await;
-    let environment = world.standins.environment();
-    let config: toml::Table = toml::from_str(caller_context::demo::CONFIG).unwrap();
-    let mut referred: Vec<String> = caller_context::demo::CONFIG
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once("\"env:")?.1.split_once('"'))
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    referred.sort();
-    let mut given: Vec<String> = environment.iter().map(|(name, _)| (*name).to_owned()).collect();
-    given.push("DEMO_CUSTOMERS_URL".into());
-    given.sort();
-    assert_eq!(referred, given);
-    assert_eq!(config["sources"].as_table().unwrap().len(), 6);
+    let mut layers = Layers::text(caller_context::demo::CONFIG).with("DEMO_CUSTOMERS_URL", "sqlite:customers.db");
+    layers.environment.extend(world.standins.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let loaded = load(&layers).unwrap();
+    assert_eq!(loaded.rendered_warnings(), "");
+    let sources: Vec<_> = loaded.config.plan.sources.iter().map(|s| (&*s.name, s.connected)).collect();
+    let expected = ["salesforce", "inventory", "crm", "customers", "payments", "appointments"].map(|name| (name, true));
+    assert_eq!(sources, expected);
 }
 
 async fn read_head(socket: &mut TcpStream) -> String {
