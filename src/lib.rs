@@ -2,6 +2,8 @@
 //!
 //! Arrows point down: `http` -> `lookup` -> `source`, `store` -> `manifest`, `config` -> `domain`.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;

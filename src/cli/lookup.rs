@@ -1,0 +1,72 @@
+//! `lookup`: one caller, looked up by this process alone, shown whole. Needs no key: whoever can
+//! read the configuration's secrets can ask the sources anyway.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio_util::task::TaskTracker;
+
+use super::{ConfigArgs, waterfall};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::identity::CustomerId;
+use crate::domain::{Email, Identity, Match, Organization, Phone, Value};
+use crate::lookup::{Ask, Engine, Purse};
+use crate::telemetry::Metrics;
+
+#[derive(Args)]
+pub struct LookupArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// A phone number (+14155550142), an e-mail address, or customer:<id>
+    who: String,
+    /// How long to wait; without it, the configured deadline
+    #[arg(long, value_name = "DURATION", value_parser = super::parse_duration)]
+    deadline: Option<Duration>,
+    #[arg(long, default_value = "default")]
+    organization: String,
+}
+
+pub async fn run(args: LookupArgs) -> anyhow::Result<ExitCode> {
+    let loaded = match super::loaded(&args.config)? {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    let config = loaded.config;
+    let Some(identity) = identity(&args.who, &config) else {
+        anyhow::bail!("this is neither a possible phone number nor an e-mail address; a customer id is written customer:<id>")
+    };
+    let Some(organization) = Organization::parse(&args.organization) else {
+        anyhow::bail!("an organization's name is 1 to 64 letters of a-z, 0-9 and -")
+    };
+    let (clock, tracker) = (Clock::system(), TaskTracker::new());
+    let metrics = Metrics::new(&config.plan, config.organizations.keys());
+    let engine = Engine::start(&config, clock, tracker, metrics)?;
+    let ask = Ask {
+        organization,
+        identity,
+        inputs: inputs(&config),
+        deadline: args.deadline.unwrap_or(config.lookup.deadline),
+        purse: Purse::Operator,
+    };
+    let answer = engine.answer(&ask).await;
+    print!("{}", waterfall::page(&answer.context, &config.plan, clock.now()));
+    let nobody = matches!(answer.context.verdict, Match::None) && answer.context.fields.is_empty();
+    Ok(if nobody { ExitCode::from(3) } else { ExitCode::SUCCESS })
+}
+
+fn identity(who: &str, config: &Config) -> Option<Identity> {
+    if let Some(id) = who.strip_prefix("customer:") {
+        return Some(Identity::CustomerId(CustomerId(id.into())));
+    }
+    if who.contains('@') {
+        return Email::parse(who).map(Identity::Email);
+    }
+    Phone::parse(who, config.phone.default_region.as_deref()).map(Identity::Phone)
+}
+
+fn inputs(config: &Config) -> Arc<[(crate::domain::NameId, Value)]> {
+    config.inputs.iter().filter_map(|i| Some((i.name, Value::Text(i.default.clone()?)))).collect()
+}

@@ -1,0 +1,319 @@
+//! The verbs. Parsing of arguments, printing for people, exit codes; no logic of the product.
+
+mod demo;
+mod lookup;
+mod waterfall;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::app::{App, KeysFrom};
+use crate::clock::Clock;
+use crate::config::load::{self, Layers, Loaded};
+use crate::domain::Organization;
+use crate::store::{Database, audit::AuditLog, keys};
+use crate::telemetry::logging;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed; 2 wrong arguments; 3 `lookup` found nobody; 78 the configuration has errors.
+
+Try it: `caller-context demo` serves invented callers on 127.0.0.1:8080 and prints what to ask.";
+
+/// Who is calling? One merged caller context from CRMs, databases and APIs, within the deadline.
+#[derive(Parser)]
+#[command(name = "caller-context", version, after_help = EXIT_CODES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve a demo world of invented people on loopback; nothing else is needed
+    Demo(demo::DemoArgs),
+    /// Serve: the real thing
+    Serve(ConfigArgs),
+    /// Find all problems of the configuration and its manifests at once
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print the page of a diagnostic code, like `unknown-key`
+        #[arg(long, value_name = "CODE")]
+        explain: Option<String>,
+    },
+    /// Look one caller up and show who said what, and when
+    Lookup(lookup::LookupArgs),
+    /// Show the compiled plan: operations, needs, waves, limits, and where each setting is from
+    Explain(ConfigArgs),
+    /// Show the connectors that can be used
+    Connectors {
+        #[command(subcommand)]
+        verb: ConnectorsVerb,
+    },
+    /// Make, list and revoke API keys
+    Keys {
+        #[command(subcommand)]
+        verb: KeysVerb,
+    },
+    /// Prove that no row of the audit log was changed or taken away
+    Audit {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[arg(long, default_value = "default")]
+        organization: String,
+    },
+    /// Print completions for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Args)]
+struct ConfigArgs {
+    /// The configuration; without it, ./config.toml if there is one, else the built-in reference
+    #[arg(long, short, env = "CALLER_CONTEXT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum ConnectorsVerb {
+    /// Names and titles of all manifests: built in, and in the connectors folder
+    List(ConfigArgs),
+    /// Print a manifest, for instance to start your own from
+    Show { name: String },
+}
+
+#[derive(Subcommand)]
+enum KeysVerb {
+    /// Make a key and print it, once
+    New {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// What the key may see: studio, basic, advanced, admin, or a view of your own
+        #[arg(long)]
+        view: String,
+        #[arg(long, default_value = "default")]
+        organization: String,
+        /// How long it is good for, like 90d; without it, until it is revoked
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        expires_in: Option<Duration>,
+    },
+    /// List keys: ids, views, organizations, when they end; never the keys themselves
+    List(ConfigArgs),
+    /// Make a key useless, within about a second
+    Revoke {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The public id, the part of the key before the dot
+        id: String,
+    },
+}
+
+/// Runs the verb that the arguments name.
+pub async fn run() -> ExitCode {
+    match act(Cli::parse().verb).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Demo(args) => demo::run(args).await,
+        Verb::Serve(args) => serve(&args).await,
+        Verb::Check { explain: Some(code), .. } => Ok(explain_code(&code)),
+        Verb::Check { config, explain: None } => Ok(check(&config)),
+        Verb::Lookup(args) => lookup::run(args).await,
+        Verb::Explain(args) => Ok(match loaded(&args)? {
+            Ok(loaded) => {
+                print!("{}", loaded.explain());
+                ExitCode::SUCCESS
+            }
+            Err(code) => code,
+        }),
+        Verb::Connectors { verb } => Ok(connectors(&verb)),
+        Verb::Keys { verb } => keys(verb).await,
+        Verb::Audit { config, organization } => verify_audit(&config, &organization).await,
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "caller-context", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The configuration as `serve` would use it; its problems are printed.
+fn loaded(args: &ConfigArgs) -> anyhow::Result<Result<Loaded, ExitCode>> {
+    let beside = Path::new("config.toml");
+    let path = args.config.as_deref().or_else(|| beside.exists().then_some(beside));
+    let layers = Layers::read(path, std::env::vars())?;
+    Ok(match load::load(&layers) {
+        Ok(loaded) => Ok(loaded),
+        Err(invalid) => {
+            eprint!("{invalid}");
+            Err(ExitCode::from(78)) // EX_CONFIG
+        }
+    })
+}
+
+fn check(args: &ConfigArgs) -> ExitCode {
+    match loaded(args) {
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(78)
+        }
+        Ok(Err(code)) => code,
+        Ok(Ok(loaded)) => {
+            print!("{}", loaded.rendered_warnings());
+            for source in &loaded.left_out {
+                println!("source `{}` is not used: {}", source.name, source.why);
+            }
+            let plan = &loaded.config.plan;
+            println!("ok: {} sources, {} operations", plan.sources.len(), plan.operations.len());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn explain_code(code: &str) -> ExitCode {
+    match crate::manifest::pages::page(code) {
+        Some(page) => {
+            print!("{page}");
+            ExitCode::SUCCESS
+        }
+        None => {
+            eprintln!("error: there is no diagnostic `{code}`");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn serve(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    let loaded = match loaded(args)? {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    logging::install(&loaded.config.logging, |name| std::env::var(name).is_ok_and(|v| v == "true" || v == "1"))?;
+    for warning in &loaded.warnings {
+        tracing::warn!(code = warning.code, "{}", warning.message);
+    }
+    for source in &loaded.left_out {
+        tracing::info!(source = &*source.name, why = source.why, "source not used");
+    }
+    let app = App::start(Arc::new(loaded.config), KeysFrom::Store, Clock::system()).await?;
+    tracing::info!(address = %app.address, "answering");
+    app.run(asked_to_stop()).await?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C, or the TERM that supervisors send.
+async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // either is the end; nothing is lost by dropping the other
+        _ = interrupt => {}
+        () = terminate => {}
+    }
+}
+
+async fn keys(verb: KeysVerb) -> anyhow::Result<ExitCode> {
+    let args = match &verb {
+        KeysVerb::New { config, .. } | KeysVerb::List(config) | KeysVerb::Revoke { config, .. } => config,
+    };
+    let loaded = match loaded(args)? {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    let tracker = tokio_util::task::TaskTracker::new();
+    let database = Database::open(&loaded.config.store, &tracker).await.context("cannot open the store")?;
+    let now = Clock::system().now();
+    match verb {
+        KeysVerb::New { view, organization, expires_in, .. } => {
+            let Some(organization) = Organization::parse(&organization) else {
+                anyhow::bail!("an organization's name is 1 to 64 letters of a-z, 0-9 and -")
+            };
+            if !loaded.config.views.contains_key(&*view) {
+                let known: Vec<_> = loaded.config.views.keys().map(|v| &**v).collect();
+                anyhow::bail!("there is no view `{view}`; there are {}", known.join(", "));
+            }
+            let expires = expires_in.map(|after| now.checked_add(after)).transpose()?;
+            let made = keys::create(&database, &organization, &view, expires, now).await?;
+            eprintln!("Shown once; keep it where secrets are kept. Its public id is {}.", made.id);
+            println!("{}", secrecy::ExposeSecret::expose_secret(&made.key));
+        }
+        KeysVerb::List(_) => {
+            for key in keys::list(&database).await? {
+                let state = match (key.revoked, key.expires) {
+                    (Some(at), _) => format!("revoked {at:.0}"),
+                    (None, Some(at)) if at <= now => format!("expired {at:.0}"),
+                    (None, Some(at)) => format!("good until {at:.0}"),
+                    (None, None) => "good until revoked".into(),
+                };
+                println!("{}  {}  {}  {state}", key.grant.key_id, key.grant.organization, key.grant.view);
+            }
+        }
+        KeysVerb::Revoke { id, .. } => {
+            if !keys::revoke(&database, &id, now).await? {
+                anyhow::bail!("there is no key with this id that is still good");
+            }
+            eprintln!("revoked; gateways refuse it within about a second");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn verify_audit(args: &ConfigArgs, organization: &str) -> anyhow::Result<ExitCode> {
+    let loaded = match loaded(args)? {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    let Some(organization) = Organization::parse(organization) else {
+        anyhow::bail!("an organization's name is 1 to 64 letters of a-z, 0-9 and -")
+    };
+    let tracker = tokio_util::task::TaskTracker::new();
+    let database = Database::open(&loaded.config.store, &tracker).await.context("cannot open the store")?;
+    let audit = AuditLog::start(database, &loaded.config.audit, Clock::system(), &tracker);
+    let chain = audit.verify(&organization).await?;
+    audit.close().await;
+    println!("{chain}");
+    Ok(if chain.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn connectors(verb: &ConnectorsVerb) -> ExitCode {
+    match verb {
+        ConnectorsVerb::List(_) => {
+            for (name, title) in crate::manifest::builtin::list() {
+                println!("{name:12} {title}");
+            }
+            ExitCode::SUCCESS
+        }
+        ConnectorsVerb::Show { name } => match crate::manifest::builtin::text(name) {
+            Some(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            None => {
+                eprintln!("error: there is no built-in connector `{name}`");
+                ExitCode::from(2)
+            }
+        },
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    crate::manifest::tree::duration(text).ok_or_else(|| "a number with its unit, like 90d or 12h".into())
+}
