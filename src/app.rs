@@ -89,7 +89,10 @@ impl App {
             stop: stop.clone(),
         })?;
         tracker.spawn(upkeep(engine.clone(), metrics, stop.clone()));
-        let served = { let tracker = tracker.clone(); async move { http::serve(listener, edge, &tracker).await } };
+        let served = {
+            let tracker = tracker.clone();
+            async move { http::serve(listener, edge, &tracker).await }
+        };
         let server = tracker.spawn(served);
         Ok(Self { address, engine, audit, stop, tracker, server })
     }

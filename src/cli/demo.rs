@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{App, KeysFrom};
 use crate::clock::Clock;
-use crate::config::load::{self, Layers};
+use crate::config::{self, Layers};
 use crate::demo::{self, Standins, customers, world};
 use crate::domain::Organization;
 use crate::store::keys::{Grant, Keys};
@@ -33,9 +33,10 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let (clock, tracker) = (Clock::system(), TaskTracker::new());
     let folder = Folder::new()?;
     let customers = folder.0.join("customers.db");
-    customers::write(&customers).context("cannot write the demo's customers database")?;
+    customers::write(&customers, clock.now()).context("cannot write the demo's customers database")?;
     let standins = Standins::start(clock, &tracker).await.context("cannot start the demo's stand-ins")?;
-    let loaded = load::load(&layers(&standins, &folder, args.listen)).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
+    let loaded =
+        config::load(&layers(&standins, &folder, args.listen)).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
     logging::install(&loaded.config.logging, |name| std::env::var(name).is_ok_and(|v| v == "true"))?;
     let app = App::start(Arc::new(loaded.config), KeysFrom::Fixed(keys()?), clock).await?;
     println!("{}", invitation(app.address, &standins.control_url()));

@@ -36,7 +36,9 @@ pub async fn run(args: LookupArgs) -> anyhow::Result<ExitCode> {
     };
     let config = loaded.config;
     let Some(identity) = identity(&args.who, &config) else {
-        anyhow::bail!("this is neither a possible phone number nor an e-mail address; a customer id is written customer:<id>")
+        anyhow::bail!(
+            "this is neither a possible phone number nor an e-mail address; a customer id is written customer:<id>"
+        )
     };
     let Some(organization) = Organization::parse(&args.organization) else {
         anyhow::bail!("an organization's name is 1 to 64 letters of a-z, 0-9 and -")

@@ -14,9 +14,11 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::app::{App, KeysFrom};
 use crate::clock::Clock;
-use crate::config::load::{self, Layers, Loaded};
+use crate::config::{self, Layers, Loaded};
 use crate::domain::Organization;
-use crate::store::{Database, audit::AuditLog, keys};
+use crate::manifest::builtin;
+use crate::store::audit::{AuditLog, Chain};
+use crate::store::{Database, keys};
 use crate::telemetry::logging;
 
 const EXIT_CODES: &str = "\
@@ -39,13 +41,7 @@ enum Verb {
     /// Serve: the real thing
     Serve(ConfigArgs),
     /// Find all problems of the configuration and its manifests at once
-    Check {
-        #[command(flatten)]
-        config: ConfigArgs,
-        /// Print the page of a diagnostic code, like `unknown-key`
-        #[arg(long, value_name = "CODE")]
-        explain: Option<String>,
-    },
+    Check(ConfigArgs),
     /// Look one caller up and show who said what, and when
     Lookup(lookup::LookupArgs),
     /// Show the compiled plan: operations, needs, waves, limits, and where each setting is from
@@ -80,8 +76,8 @@ struct ConfigArgs {
 
 #[derive(Subcommand)]
 enum ConnectorsVerb {
-    /// Names and titles of all manifests: built in, and in the connectors folder
-    List(ConfigArgs),
+    /// Names of the manifests that are built in
+    List,
     /// Print a manifest, for instance to start your own from
     Show { name: String },
 }
@@ -127,8 +123,7 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Demo(args) => demo::run(args).await,
         Verb::Serve(args) => serve(&args).await,
-        Verb::Check { explain: Some(code), .. } => Ok(explain_code(&code)),
-        Verb::Check { config, explain: None } => Ok(check(&config)),
+        Verb::Check(args) => Ok(check(&args)),
         Verb::Lookup(args) => lookup::run(args).await,
         Verb::Explain(args) => Ok(match loaded(&args)? {
             Ok(loaded) => {
@@ -152,7 +147,7 @@ fn loaded(args: &ConfigArgs) -> anyhow::Result<Result<Loaded, ExitCode>> {
     let beside = Path::new("config.toml");
     let path = args.config.as_deref().or_else(|| beside.exists().then_some(beside));
     let layers = Layers::read(path, std::env::vars())?;
-    Ok(match load::load(&layers) {
+    Ok(match config::load(&layers) {
         Ok(loaded) => Ok(loaded),
         Err(invalid) => {
             eprint!("{invalid}");
@@ -176,19 +171,6 @@ fn check(args: &ConfigArgs) -> ExitCode {
             let plan = &loaded.config.plan;
             println!("ok: {} sources, {} operations", plan.sources.len(), plan.operations.len());
             ExitCode::SUCCESS
-        }
-    }
-}
-
-fn explain_code(code: &str) -> ExitCode {
-    match crate::manifest::pages::page(code) {
-        Some(page) => {
-            print!("{page}");
-            ExitCode::SUCCESS
-        }
-        None => {
-            eprintln!("error: there is no diagnostic `{code}`");
-            ExitCode::from(2)
         }
     }
 }
@@ -251,13 +233,13 @@ async fn keys(verb: KeysVerb) -> anyhow::Result<ExitCode> {
                 anyhow::bail!("there is no view `{view}`; there are {}", known.join(", "));
             }
             let expires = expires_in.map(|after| now.checked_add(after)).transpose()?;
-            let made = keys::create(&database, &organization, &view, expires, now).await?;
+            let made = keys::create(&database, &organization, &view, now, expires).await?;
             eprintln!("Shown once; keep it where secrets are kept. Its public id is {}.", made.id);
             println!("{}", secrecy::ExposeSecret::expose_secret(&made.key));
         }
         KeysVerb::List(_) => {
             for key in keys::list(&database).await? {
-                let state = match (key.revoked, key.expires) {
+                let state = match (key.revoked_at, key.expires_at) {
                     (Some(at), _) => format!("revoked {at:.0}"),
                     (None, Some(at)) if at <= now => format!("expired {at:.0}"),
                     (None, Some(at)) => format!("good until {at:.0}"),
@@ -289,20 +271,28 @@ async fn verify_audit(args: &ConfigArgs, organization: &str) -> anyhow::Result<E
     let audit = AuditLog::start(database, &loaded.config.audit, Clock::system(), &tracker);
     let chain = audit.verify(&organization).await?;
     audit.close().await;
-    println!("{chain}");
-    Ok(if chain.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match chain {
+        Chain::Whole { rows } => {
+            println!("whole: {rows} rows, each as it was written");
+            ExitCode::SUCCESS
+        }
+        Chain::Broken { number } => {
+            println!("broken: row {number} was changed, or one before it is missing");
+            ExitCode::FAILURE
+        }
+    })
 }
 
 fn connectors(verb: &ConnectorsVerb) -> ExitCode {
     match verb {
-        ConnectorsVerb::List(_) => {
-            for (name, title) in crate::manifest::builtin::list() {
-                println!("{name:12} {title}");
+        ConnectorsVerb::List => {
+            for (name, _) in builtin::ALL {
+                println!("{name}");
             }
             ExitCode::SUCCESS
         }
-        ConnectorsVerb::Show { name } => match crate::manifest::builtin::text(name) {
-            Some(text) => {
+        ConnectorsVerb::Show { name } => match builtin::ALL.iter().find(|(known, _)| known == name) {
+            Some((_, text)) => {
                 print!("{text}");
                 ExitCode::SUCCESS
             }

@@ -31,7 +31,11 @@ fn fields(out: &mut String, context: &Context, plan: &Plan, now: Timestamp) {
     }
     for field in &context.fields {
         let source = &plan.source(field.source).name;
-        let origin = if field.default { format!("{source}, configured default") } else { format!("{source}, {}", age(field.read_at, now)) };
+        let origin = if field.default {
+            format!("{source}, configured default")
+        } else {
+            format!("{source}, {}", age(field.read_at, now))
+        };
         let _ = writeln!(out, "{:width$}  {}  ({origin})", plan.names.text(field.name), shown(&field.value));
         for (other, value) in &field.conflicts {
             let _ = writeln!(out, "{:width$}  but {} says {}", "", plan.source(*other).name, shown(value));
