@@ -93,7 +93,7 @@ impl Edge {
         };
         let answer = self.engine.answer(&ask).await;
         if answer.cache != CacheState::Hit && tracing::enabled!(tracing::Level::DEBUG) {
-            let caller_ref = self.refs.of(&reader.organization, &answer.context.identity);
+            let caller_ref = self.engine.caller_refs().of(&reader.organization, &answer.context.identity);
             let status = answer.context.status.as_str();
             tracing::debug!(organization = %reader.organization, caller_ref, status, cache = answer.cache.as_str());
         }

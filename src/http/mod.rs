@@ -29,7 +29,6 @@ use crate::lookup::Engine;
 use crate::store::audit::AuditLog;
 use crate::store::keys::Keys;
 use crate::telemetry::Metrics;
-use crate::telemetry::logging::CallerRefs;
 use crate::view::{Policy, Rendered};
 
 pub use router::router;
@@ -64,7 +63,6 @@ pub struct Edge {
     callers: HashMap<Organization, CallerIdRules>,
     /// The rules of organizations that have none of their own.
     any_caller: CallerIdRules,
-    refs: CallerRefs,
     empty_widgets: studio::EmptyWidgets,
 }
 
@@ -101,7 +99,6 @@ impl Edge {
             wrong_keys: auth::WrongKeys::new(config.limits.wrong_keys_per_peer),
             policy: ArcSwap::from_pointee(policy),
             rendered,
-            refs: CallerRefs::new(),
             empty_widgets: studio::EmptyWidgets::default(),
             engine: parts.engine,
             keys: parts.keys,

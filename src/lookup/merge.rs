@@ -276,7 +276,7 @@ impl Facts<'_> {
 
 /// A source's state from those of its operations: what somebody has to know first. An operation
 /// without its inputs says something only when no other one does.
-fn summary(states: &[SourceState]) -> Option<SourceState> {
+pub fn summary(states: &[SourceState]) -> Option<SourceState> {
     let first = |test: fn(&SourceState) -> bool| states.iter().find(|s| test(s));
     first(|s| matches!(s, SourceState::Failed(_)))
         .or_else(|| first(|s| matches!(s, SourceState::Skipped(Skip::Tripped | Skip::Limited | Skip::NotConnected))))
@@ -292,7 +292,8 @@ pub fn has_failed(state: &SourceState) -> bool {
     matches!(state, SourceState::Failed(_) | SourceState::Skipped(Skip::Tripped | Skip::Limited))
 }
 
-fn status(sources: &[SourceReport]) -> LookupStatus {
+/// How a lookup went as a whole, as far as these reports go.
+pub fn status(sources: &[SourceReport]) -> LookupStatus {
     let answered =
         |r: &SourceReport| r.operations.iter().any(|o| matches!(o.state, SourceState::Found | SourceState::NotFound));
     let lacking =

@@ -7,7 +7,7 @@ mod assembly;
 mod budget;
 mod cache;
 mod flight;
-mod merge;
+pub mod merge;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -171,6 +171,11 @@ impl Engine {
     /// The plan that answers are made by: names and sources of every context it returns.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.shared.plan
+    }
+
+    /// By which a caller is followed through the log.
+    pub fn caller_refs(&self) -> &CallerRefs {
+        &self.shared.caller_refs
     }
 
     /// Answers within the deadline, whatever the sources do.

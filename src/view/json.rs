@@ -164,7 +164,8 @@ impl Serialize for Sources<'_> {
         let page = self.0;
         let mut map = s.serialize_map(None)?;
         for report in page.lens.reports(page.context) {
-            map.serialize_entry(page.source_name(report.source), &Report { report, explain: page.explain.is_some() })?;
+            let report = Report { report: &report, explain: page.explain.is_some() };
+            map.serialize_entry(page.source_name(report.report.source), &report)?;
         }
         if page.lens.hides_sources() {
             map.serialize_entry("withheld", &Pairs(&[("status", "withheld")]))?;

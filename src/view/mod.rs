@@ -7,15 +7,18 @@ pub mod json;
 pub mod missing;
 pub mod text;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::config::{Mask, View};
+use crate::domain::context::OperationReport;
 use crate::domain::field::{Kind, folded, is_never};
 use crate::domain::{Class, Context, LookupStatus, NameId, SourceId, SourceReport, SourceState, Value};
-use crate::manifest::plan::Plan;
+use crate::lookup::merge;
+use crate::manifest::plan::{Operation, Plan};
 
 /// The view of readers whose own view is not configured; shows nothing unless it is configured.
 pub const FALLBACK: &str = "basic";
@@ -58,7 +61,10 @@ pub enum Ceiling {
 #[derive(Debug)]
 pub struct Lens {
     names: Vec<Shown>,
+    /// Sources that could contribute something that is shown.
     sources: Vec<bool>,
+    /// Operations of these sources that could not.
+    hidden: Vec<(SourceId, Arc<str>)>,
     never: Vec<Arc<str>>,
 }
 
@@ -153,15 +159,16 @@ fn compile(name: &Arc<str>, view: &View, plan: &Plan) -> Compiled {
     let lens = |ceiling| {
         let names: Vec<_> = plan.names.iter().map(|(id, _)| shown(id, view, ceiling, plan)).collect();
         let visible = |id: &NameId| matches!(names.get(usize::from(id.0)), Some(Shown::Plain | Shown::Masked(_)));
-        let sources = plan
-            .source_ids()
-            .map(|id| {
-                let operations = plan.operations.iter().filter(|o| o.source == id);
-                let given = plan.source(id).defaults.iter().map(|(name, _)| name);
-                view.admin || operations.flat_map(|o| &o.provides).chain(given).any(visible)
-            })
-            .collect();
-        Lens { names, sources, never: plan.never.clone() }
+        let operation = |o: &&Operation| view.admin || o.provides.iter().any(visible);
+        let source = |id| {
+            let given = plan.source(id).defaults.iter().any(|(name, _)| visible(name));
+            given || plan.operations.iter().filter(|o| o.source == id).any(|o| operation(&o))
+        };
+        let sources: Vec<_> = plan.source_ids().map(source).collect();
+        // Who the caller is shows in the match anyway.
+        let hidden = plan.operations.iter().filter(|o| !operation(o) && !o.identifying());
+        let hidden = hidden.map(|o| (o.source, o.name.clone())).collect();
+        Lens { names, sources, hidden, never: plan.never.clone() }
     };
     Compiled { name: name.clone(), admin: view.admin, whole: lens(Ceiling::Whole), public: lens(Ceiling::Public) }
 }
@@ -235,31 +242,30 @@ impl Lens {
         }
     }
 
-    /// The reports a reader may see.
-    pub fn reports<'a>(&'a self, context: &'a Context) -> impl Iterator<Item = &'a SourceReport> {
-        context.sources.iter().filter(|r| self.sees_source(r.source))
+    /// The reports a reader may see: what an operation did that provides nothing visible does not
+    /// show in its source's state.
+    pub fn reports<'a>(&self, context: &'a Context) -> Vec<Cow<'a, SourceReport>> {
+        let seen = context.sources.iter().filter(|r| self.sees_source(r.source));
+        seen.map(|report| {
+            let shown = |o: &&OperationReport| !self.hidden.iter().any(|(s, n)| *s == report.source && *n == o.name);
+            if report.operations.iter().all(|o| shown(&o)) {
+                return Cow::Borrowed(report);
+            }
+            let operations: Vec<_> = report.operations.iter().filter(shown).cloned().collect();
+            let states: Vec<_> = operations.iter().map(|o| o.state.clone()).collect();
+            let state = merge::summary(&states).unwrap_or(SourceState::NotFound);
+            Cow::Owned(SourceReport { state, operations, ..report.clone() })
+        })
+        .collect()
     }
 
     /// The lookup status as far as the visible sources go: a hidden one must not show by it.
     pub fn status(&self, context: &Context) -> LookupStatus {
-        if !self.hides_sources() || context.status == LookupStatus::None {
+        let hides = self.hides_sources() || !self.hidden.is_empty();
+        if !hides || context.status == LookupStatus::None {
             return context.status;
         }
-        let answered = |r: &SourceReport| matches!(r.state, SourceState::Found | SourceState::NotFound);
-        let unsettled = |r: &SourceReport| {
-            use crate::domain::Skip;
-            match &r.state {
-                SourceState::Failed(_) | SourceState::Pending => true,
-                SourceState::Skipped(skip) => matches!(skip, Skip::Tripped | Skip::Limited),
-                SourceState::Found | SourceState::NotFound => false,
-            }
-        };
-        let any = |is: &dyn Fn(&SourceReport) -> bool| self.reports(context).any(is);
-        match (any(&unsettled), any(&answered)) {
-            (true, false) => LookupStatus::Failed,
-            _ if context.status == LookupStatus::Stale && any(&|r| r.stale) => LookupStatus::Stale,
-            (true, true) => LookupStatus::Partial,
-            (false, _) => LookupStatus::Complete,
-        }
+        let reports: Vec<_> = self.reports(context).into_iter().map(Cow::into_owned).collect();
+        merge::status(&reports)
     }
 }
