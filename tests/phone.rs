@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "tests")]
 
 use caller_context::domain::{Phone, Spelling};
+use proptest::prelude::*;
 
 /// Row, caller, what the CRM holds, where the CRM is at home, how well that names the caller:
 /// `same`, `variant` or `no`, with `x` where the extensions differ.
@@ -171,4 +172,41 @@ fn rows_40_and_41_regions_come_from_the_whole_number() {
 #[test]
 fn warming_knows_every_region_and_minds_no_nonsense() {
     caller_context::domain::phone::warm(&["US", "de", "001", "", "ZZ", "USA", "🇩🇪"]);
+}
+
+proptest! {
+    /// What a vendor stores in any of our spellings is recognised again.
+    #[test]
+    fn every_spelling_of_a_valid_number_compares_equal(digits in "[1-9][0-9]{6,14}") {
+        let Some(phone) = Phone::parse(&format!("+{digits}"), None).filter(Phone::is_valid) else { return Ok(()) };
+        let region = phone.region().to_owned();
+        for spelling in [Spelling::E164, Spelling::NationalFormat, Spelling::Digits] {
+            // Short ones without a plus are rather national numbers, `55 900…` in Brazil too.
+            // What belongs to no country has no national form; Gabon's old one begins as the
+            // new one does, and `011 15…` in Buenos Aires is rather a mobile.
+            match spelling {
+                Spelling::Digits if phone.e164().len() < 12 || region == "BR" => continue,
+                Spelling::NationalFormat if ["001", "GA", "AR"].contains(&region.as_str()) => continue,
+                _ => {}
+            }
+            let text = phone.spell(spelling);
+            let same = phone.compare(&text, Some(&region));
+            prop_assert!(same.is_some_and(|same| same.exact), "{:?} {} is not {} in {}", spelling, text, digits, region);
+        }
+    }
+
+    /// Being the same subscriber goes both ways and never reaches a third number.
+    #[test]
+    fn variants_are_mutual(phone in "\\+(52|521|54|549|55|55119|225|22507)[0-9]{8,11}") {
+        let Some(phone) = Phone::parse(&phone, None) else { return Ok(()) };
+        for other in phone.variants() {
+            prop_assert!(phone.compare(other.e164(), None).is_some());
+            if let Some(other) = Phone::parse(other.e164(), None) {
+                prop_assert!(other.same_subscriber(&phone).is_some());
+                prop_assert!(other.variants().contains(&phone));
+                prop_assert_eq!(other.variants().len(), phone.variants().len());
+            }
+        }
+        prop_assert!(phone.variants().len() <= 2);
+    }
 }

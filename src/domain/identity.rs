@@ -33,8 +33,8 @@ impl fmt::Debug for CustomerId {
 }
 
 /// What the parameters of a call say about who calls. Belongs to the call and is never stored
-/// with the person. Holds no text of the input that could be a number, so `Debug` is safe.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// with the person. `Debug` shows nothing of the input.
+#[derive(Clone, PartialEq, Eq)]
 pub struct CallerId {
     pub status: CallerIdStatus,
     /// Set when the status is `ok`, and for `internal` callers whom the operator has mapped to
@@ -201,5 +201,14 @@ impl CallerId {
             Some(Identity::Phone(phone)) => Some(phone),
             _ => None,
         }
+    }
+}
+
+impl fmt::Debug for CallerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, identity, channel, flags, reason, variable: _ } = self;
+        let mut debug = f.debug_struct("CallerId");
+        debug.field("status", status).field("identity", identity).field("channel", channel);
+        debug.field("flags", flags).field("reason", reason).finish_non_exhaustive()
     }
 }

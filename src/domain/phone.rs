@@ -232,17 +232,26 @@ fn read_digits(written: &Written<'_>, region: Option<Region>) -> Option<(Phone, 
     if region.is_none() && (written.bracket || digits.len() == 10) {
         return None;
     }
-    // No plus and no prefix. Ten digits in North America are national whatever else they might
-    // be: `516 123 4567` would be a valid number of Peru. So are short ones anywhere, which
-    // leave no room for a country code, and what somebody wrote with an area code in brackets.
     let nanp = region.is_some_and(|region| PHONE_NUMBER_UTIL.is_nanpa_country(region));
-    let national_first = written.bracket || digits.len() <= 9 || (nanp && digits.len() == 10);
-    let phone = match (national_first, national(), international(digits)) {
-        (true, Some(national), _) if nanp || national.valid => national,
-        (true, Some(_), Some(abroad)) if abroad.valid && !written.bracket => abroad,
-        (true, national, abroad) => national.or(abroad)?,
-        (false, Some(national), Some(abroad)) if national.valid && !abroad.valid => national,
-        (false, national, abroad) => abroad.or(national)?,
+    // No plus and no prefix: international, then national. But ten digits in North America are
+    // national whatever else they might be (`516 123 4567` would be a valid number of Peru), and
+    // what is valid either way is national where people write it so: with an area code in
+    // brackets, with ten digits or fewer that do not begin with their own country's code, or as
+    // the country's format has it (`8 (481) …` in Russia is not Vietnam). `44 20 7946 0958` in
+    // Germany is none of these.
+    let national_first = |phone: &Phone, abroad: &Phone| {
+        written.bracket
+            || (digits.len() <= 10 && phone.country_code != abroad.country_code)
+            || phone.national_format().bytes().filter(u8::is_ascii_digit).eq(digits.bytes())
+    };
+    let phone = match (national(), international(digits)) {
+        (Some(national), Some(_)) if nanp && digits.len() == 10 => national,
+        (Some(national), Some(abroad)) if national.valid => match abroad.valid && !national_first(&national, &abroad) {
+            true => abroad,
+            false => national,
+        },
+        (_, Some(abroad)) => abroad,
+        (national, None) => national?,
     };
     Some((phone, ASSUMED))
 }

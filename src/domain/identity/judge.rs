@@ -299,7 +299,8 @@ fn decode_once(text: &str) -> Option<Cow<'_, str>> {
 /// The variable inside `{{…}}`, if it is one and could not be a number.
 fn variable_of(text: &str) -> Option<Arc<str>> {
     let (_, rest) = text.split_once("{{")?;
-    let name = rest.split("}}").next()?.split('|').next()?.trim();
+    let (expression, _) = rest.split_once("}}")?;
+    let name = expression.split('|').next()?.trim();
     let digits = name.bytes().filter(u8::is_ascii_digit).count();
     let looks_like_one = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.len() <= 64

@@ -40,7 +40,8 @@ pub fn same_subscriber(a: &str, b: &str) -> bool {
 /// still send both forms. Numbers whose eight digits begin with 2 to 5 are landlines: with a 9
 /// in front they would be somebody else.
 fn brazil(e164: &str) -> Option<String> {
-    let area = e164.get(3..5)?;
+    // No area code has a zero; `90` is how collect calls are dialled.
+    let area = e164.get(3..5).filter(|area| !area.contains('0'))?;
     let (number, other) = match tail(e164, 5, 8) {
         Some(number) => (number, format!("+55{area}9{number}")),
         None => {
