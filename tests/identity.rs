@@ -474,6 +474,7 @@ fn lists_with_mistakes_name_every_entry_and_show_none() {
         Customer(1),
     ];
     assert_eq!(problems, expected);
+    assert!(!format!("{lists:?} {:?}", rules("US")).contains(|c: char| c.is_ascii_digit()));
     assert!(CallerIdRules::new(&CallerIdLists::default()).is_ok());
 }
 
