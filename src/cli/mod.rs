@@ -16,7 +16,8 @@ use crate::app::{App, KeysFrom};
 use crate::clock::Clock;
 use crate::config::{self, Layers, Loaded};
 use crate::domain::Organization;
-use crate::manifest::builtin;
+use crate::manifest::diagnostic::did_you_mean;
+use crate::manifest::{builtin, pages};
 use crate::store::audit::{AuditLog, Chain};
 use crate::store::{Database, keys};
 use crate::telemetry::logging;
@@ -41,7 +42,13 @@ enum Verb {
     /// Serve: the real thing
     Serve(ConfigArgs),
     /// Find all problems of the configuration and its manifests at once
-    Check(ConfigArgs),
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Say what a code means and what to do, instead
+        #[arg(long, value_name = "CODE")]
+        explain: Option<String>,
+    },
     /// Look one caller up and show who said what, and when
     Lookup(lookup::LookupArgs),
     /// Show the compiled plan: operations, needs, waves, limits, and where each setting is from
@@ -123,7 +130,8 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Demo(args) => demo::run(args).await,
         Verb::Serve(args) => serve(&args).await,
-        Verb::Check(args) => Ok(check(&args)),
+        Verb::Check { explain: Some(code), .. } => Ok(explain_code(&code)),
+        Verb::Check { config, explain: None } => Ok(check(&config)),
         Verb::Lookup(args) => lookup::run(args).await,
         Verb::Explain(args) => Ok(match loaded(&args)? {
             Ok(loaded) => {
@@ -146,7 +154,7 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
 fn loaded(args: &ConfigArgs) -> anyhow::Result<Result<Loaded, ExitCode>> {
     let beside = Path::new("config.toml");
     let path = args.config.as_deref().or_else(|| beside.exists().then_some(beside));
-    let layers = Layers::read(path, std::env::vars())?;
+    let layers = Layers::read(path, environment())?;
     Ok(match config::load(&layers) {
         Ok(loaded) => Ok(loaded),
         Err(invalid) => {
@@ -154,6 +162,11 @@ fn loaded(args: &ConfigArgs) -> anyhow::Result<Result<Loaded, ExitCode>> {
             Err(ExitCode::from(78)) // EX_CONFIG
         }
     })
+}
+
+/// What is not text cannot be a name or a value of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn check(args: &ConfigArgs) -> ExitCode {
@@ -171,6 +184,21 @@ fn check(args: &ConfigArgs) -> ExitCode {
             let plan = &loaded.config.plan;
             println!("ok: {} sources, {} operations", plan.sources.len(), plan.operations.len());
             ExitCode::SUCCESS
+        }
+    }
+}
+
+fn explain_code(code: &str) -> ExitCode {
+    match pages::page(code) {
+        Some(page) => {
+            print!("{page}");
+            ExitCode::SUCCESS
+        }
+        None => {
+            let known = pages::PAGES.iter().map(|(code, _)| *code);
+            let hint = did_you_mean(code, known).unwrap_or_default();
+            eprintln!("error: no diagnostic has the code `{code}`; {hint}");
+            ExitCode::from(2)
         }
     }
 }
