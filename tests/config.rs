@@ -175,3 +175,128 @@ fn listening_beyond_loopback_wants_a_proxy_in_front() {
     let named = "[server]\nlisten = \"0.0.0.0:8080\"\ntrusted_proxies = [\"10.0.0.0/8\"]";
     assert!(codes(&Layers::text(named)).is_empty());
 }
+
+const ACME: &str = r#"
+manifest = 1
+vendor   = "acme"
+title    = "Acme"
+base_url = "https://{tenant}.acme.example"
+hosts    = ["*.acme.example"]
+
+[connection]
+tenant = { required = true }
+
+[auth.basic]
+user     = "{tenant}"
+password = "{secret}"
+
+[limits]
+rate = ["10 per 1s"]
+
+[lookup.person]
+needs   = ["phone"]
+get     = "/people/{phone}"
+phones  = ["phone"]
+rank    = ["id"]
+provides.name = "name"
+"#;
+
+#[test]
+fn a_manifest_dropped_beside_the_configuration_is_a_connector() {
+    let folder = tempfile::tempdir().unwrap();
+    let connectors = folder.path().join("connectors");
+    std::fs::create_dir(&connectors).unwrap();
+    std::fs::write(connectors.join("acme.toml"), ACME).unwrap();
+    let path = folder.path().join("config.toml");
+    let text = "[sources.crm]\nconnector = \"acme\"\nsecret = \"env:ACME\"\nconnection.tenant = \"north\"\n\
+        limits.rate = [\"20 per 1s\"]\n";
+    std::fs::write(&path, text).unwrap();
+    let read = || Layers::read(Some(&path), [("ACME".into(), "hush".into())]).unwrap();
+    let loaded = load(&read()).unwrap();
+    let crm = source(&loaded, "crm");
+    assert_eq!(crm.limits.rate.first().unwrap().count, 20);
+    let Upstream::Http(http) = &crm.upstream else { panic!("an HTTP source") };
+    let caller_context::manifest::plan::Auth::Headers(headers) = &http.auth else { panic!("a header") };
+    assert_eq!(headers.first().unwrap().1.expose_secret(), "Basic bm9ydGg6aHVzaA==");
+    // One that no source uses is checked all the same.
+    std::fs::write(connectors.join("idle.toml"), ACME).unwrap();
+    assert_eq!(codes(&read()), ["vendor-name"]);
+    // A partial file named like a connector is laid on it.
+    std::fs::remove_file(connectors.join("idle.toml")).unwrap();
+    std::fs::write(connectors.join("hubspot.toml"), "[limits]\nrate = [\"190 per 10s\"]\n").unwrap();
+    let read = read().with("HUBSPOT_ACCESS_TOKEN", "t");
+    assert_eq!(source(&load(&read).unwrap(), "hubspot").limits.rate.first().unwrap().count, 190);
+}
+
+#[test]
+fn a_value_of_the_connection_cannot_leave_the_hosts_of_its_connector() {
+    let with = |tenant: &str| {
+        let text = "[sources.crm]\nconnector = \"acme\"\nsecret = \"env:ACME\"\nconnection.tenant = \"env:TENANT\"";
+        Layers::text(text).with("ACME", "hush").with("TENANT", tenant).with_manifest("acme", ACME)
+    };
+    assert!(codes(&with("north")).is_empty());
+    for tenant in ["evil.example/", "evil.example#", "evil.example?", "a@evil.example:443/"] {
+        let codes = codes(&with(tenant));
+        assert!(codes.contains(&"foreign-host"), "{tenant}: {codes:?}");
+    }
+}
+
+#[test]
+fn an_address_of_ones_own_brings_its_host() {
+    let text = "[sources.crm]\nconnector = \"hubspot\"\nsecret = \"env:T\"\nbase_url = \"http://127.0.0.1:9\"";
+    let loaded = load(&Layers::text(text).with("T", "t")).unwrap();
+    let Upstream::Http(http) = &source(&loaded, "crm").upstream else { panic!("an HTTP source") };
+    assert_eq!(http.hosts.iter().map(|host| &**host).collect::<Vec<_>>(), ["127.0.0.1"]);
+}
+
+#[test]
+fn sources_have_settings_of_their_own() {
+    let text = "[sources.crm]\nconnector = \"hubspot\"\nsecret = \"env:T\"\nessential = true\ntimeout = \"800ms\"\n\
+        fresh = \"1m\"\ndefaults = { account_status = \"new\", vip = false }\nbreaker = { failures = 2 }\n\
+        limits = { concurrency = 3 }\n\
+        [sources.spare]\nconnector = \"hubspot\"\nsecret = \"env:T\"\nsecondary_of = \"crm\"\n";
+    let loaded = load(&Layers::text(text).with("T", "t")).unwrap();
+    let (crm, spare) = (source(&loaded, "crm"), source(&loaded, "spare"));
+    assert!(crm.essential && crm.secondary_of.is_none());
+    assert_eq!(spare.secondary_of.map(|id| &*loaded.config.plan.source(id).name), Some("crm"));
+    assert_eq!((crm.timeout.as_millis(), crm.fresh.as_secs(), crm.keep.as_secs()), (800, 60, 3600));
+    assert_eq!((crm.breaker.failures, crm.breaker.min_calls), (2, 10));
+    assert_eq!((crm.limits.concurrency, crm.limits.rate.len()), (3, 1));
+    assert_eq!(crm.defaults.len(), 2);
+    let explained = loaded.explain();
+    for line in ["timeout = \"800ms\"", "config.toml:5:11", "keep = \"1h\" by cache.keep", "secret = \"env:T\""] {
+        assert!(explained.contains(line), "{line} is not in\n{explained}");
+    }
+}
+
+#[test]
+fn the_merge_presets_order_sources_by_what_they_are() {
+    let text = "[sources.pay]\nconnector = \"http\"\nbase_url = \"https://pay.example\"\nauth.none = {}\n\
+        [sources.base]\nconnector = \"sqlite\"\nurl = \"sqlite:x.db\"\n\
+        [sources.crm]\nconnector = \"hubspot\"\nsecret = \"env:T\"\n";
+    let order = |merge: &str| {
+        let loaded = load(&Layers::text(&format!("{text}[merge]\n{merge}")).with("T", "t")).unwrap();
+        let names = loaded.config.merge.order.iter().map(|id| loaded.config.plan.source(*id).name.to_string());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(order(""), "crm base pay");
+    assert_eq!(order("preset = \"published\""), "pay crm base");
+    assert_eq!(order("order = [\"base\"]"), "base crm pay");
+    // A source of the reference that nobody configured may still be named.
+    assert_eq!(order("order = [\"hubspot\", \"pay\"]"), "pay crm base");
+}
+
+#[test]
+fn views_extend_hide_and_mask() {
+    let text = "[views.desk]\nextends = \"advanced\"\nhide = [\"payment.*\"]\nmask = { email = \"email\", company.name = \"full\" }\n\
+        [fields.loyalty.tier]\ntype = \"text\"\nclass = \"personal\"\n[fields.notes]\nclass = \"public\"\n";
+    let config = load_str(text).unwrap().config;
+    let desk = config.views.get("desk").unwrap();
+    let names = &config.plan.names;
+    assert_eq!(desk.classes.len(), 3);
+    assert_eq!(desk.hide.len(), 9);
+    assert_eq!(desk.masks.len(), 2);
+    assert!(!desk.admin);
+    let class = |field: &str| names.class(names.get(field).unwrap()).unwrap().as_str();
+    assert_eq!((class("loyalty.tier"), class("notes")), ("personal", "public"));
+}

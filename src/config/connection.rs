@@ -25,6 +25,17 @@ use crate::manifest::tree::{Node, Reader, Table};
 /// source that is not connected anyway.
 const NOWHERE: &str = "not-connected.invalid";
 
+/// What variables are declared with.
+struct Declaring<'a> {
+    names: &'a RefCell<Names>,
+    references: References<'a>,
+    /// The values that the source gives, and where it is.
+    given: &'a Table,
+    source: Origin,
+    /// Of the reference, or checked without a source: what is unset is nobody's mistake.
+    quiet: bool,
+}
+
 /// The variables of one connection.
 pub(super) struct Connection {
     pub variables: Vec<Variable>,
@@ -57,17 +68,9 @@ impl Connection {
         };
         let empty = Table::default();
         let given = source.node("connection").and_then(Node::as_table).unwrap_or(&empty);
+        let declaring = Declaring { names, references, given, source: source.origin, quiet };
         for entry in manifest.entries("connection") {
-            connection.declare(
-                &entry.key,
-                entry.key_origin,
-                Some(&entry.value),
-                given,
-                names,
-                references,
-                quiet,
-                source.origin,
-            );
+            connection.declare(&entry.key, entry.key_origin, Some(&entry.value), &declaring);
         }
         let declared: Vec<Arc<str>> = manifest.entries("connection").iter().map(|entry| entry.key.clone()).collect();
         for entry in given.entries.iter().filter(|entry| !declared.contains(&entry.key)) {
@@ -80,16 +83,7 @@ impl Connection {
                 "time_zone" => connection.time_zone = time_zone(&entry.value, references),
                 // A source that is its own manifest declares a variable by giving it.
                 _ if matches!(connector, "http" | "postgres" | "mysql" | "sqlite") => {
-                    connection.declare(
-                        &entry.key,
-                        entry.key_origin,
-                        None,
-                        given,
-                        names,
-                        references,
-                        quiet,
-                        source.origin,
-                    );
+                    connection.declare(&entry.key, entry.key_origin, None, &declaring);
                 }
                 _ => {
                     let known = declared.iter().map(|name| name.to_string());
@@ -101,18 +95,8 @@ impl Connection {
         connection
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of one caller, kept apart for its length")]
-    fn declare(
-        &mut self,
-        name: &Arc<str>,
-        origin: Origin,
-        declaration: Option<&Node>,
-        given: &Table,
-        names: &RefCell<Names>,
-        references: References<'_>,
-        quiet: bool,
-        source: Origin,
-    ) {
+    fn declare(&mut self, name: &Arc<str>, origin: Origin, declaration: Option<&Node>, with: &Declaring<'_>) {
+        let Declaring { names, references, given, source, quiet } = *with;
         let diagnostics = references.diagnostics;
         let reader = declaration.and_then(|node| Reader::of(node, diagnostics));
         let required = reader.as_ref().and_then(|reader| reader.bool("required")).unwrap_or(false);

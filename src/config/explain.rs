@@ -10,7 +10,7 @@ use crate::domain::NameId;
 use crate::manifest::diagnostic::{Origin, veiled};
 use crate::manifest::graph;
 use crate::manifest::plan::{Operation, OperationId, Plan, Rate, Source};
-use crate::manifest::tree::{Content, Entry, Node, Table};
+use crate::manifest::tree::{Content, Entry, Node, Table, spoken};
 
 impl Loaded {
     /// The configuration and the compiled plan, for people.
@@ -140,15 +140,6 @@ fn rates(before: &str, rates: &[Rate]) -> String {
     }
     let texts: Vec<String> = rates.iter().map(|rate| format!("{} per {}", rate.count, spoken(rate.per))).collect();
     format!("{before}{}", texts.join(", "))
-}
-
-/// A duration as it is written in the files.
-fn spoken(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
-        .into_iter()
-        .find(|(_, unit)| millis >= *unit && millis.is_multiple_of(*unit))
-        .map_or_else(|| format!("{millis}ms"), |(name, unit)| format!("{}{name}", millis / unit))
 }
 
 fn shown(node: &Node) -> String {

@@ -28,6 +28,8 @@ pub struct Layers {
     pub folder: PathBuf,
     /// Where the connectors folder is looked for: beside the configuration, then the binary.
     pub beside: Vec<PathBuf>,
+    /// Manifests in memory, by vendor: instead of the built-in one of that name, or beside them.
+    pub manifests: BTreeMap<String, String>,
     /// All variables; what `env:` references and overrides are taken from.
     pub environment: BTreeMap<String, String>,
 }
@@ -61,6 +63,13 @@ impl Layers {
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// With a manifest in memory.
+    #[must_use]
+    pub fn with_manifest(mut self, vendor: &str, text: &str) -> Self {
+        self.manifests.insert(vendor.into(), text.into());
         self
     }
 

@@ -1,12 +1,11 @@
 //! Decoding one section of the merged configuration. The reference has every key, so a key that is
 //! not there is a slip of ours or a table overwritten by the operator: reported, never guessed.
 
-use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::manifest::diagnostic::{Diagnostics, Origin};
-use crate::manifest::tree::Reader;
+use crate::manifest::tree::{Reader, spoken};
 
 /// A section whose values are complete and in range, or reported. What is reported comes back as
 /// some value of its type: nothing is made of it, since the whole configuration is refused.
@@ -48,20 +47,20 @@ impl<'a> Section<'a> {
     }
 
     pub fn duration(&self, key: &'static str, range: RangeInclusive<Duration>) -> Duration {
-        self.within(key, self.reader.duration(key), range).unwrap_or_default()
+        self.within(key, self.reader.duration(key), range, |duration| spoken(*duration)).unwrap_or_default()
     }
 
     pub fn bytes(&self, key: &'static str, range: RangeInclusive<u64>) -> u64 {
-        self.within(key, self.reader.bytes(key), range).unwrap_or_default()
+        self.within(key, self.reader.bytes(key), range, |bytes| format!("{bytes} bytes")).unwrap_or_default()
     }
 
     /// A share between 0 and 1.
     pub fn share(&self, key: &'static str) -> f64 {
-        self.within(key, self.reader.number(key), 0.0..=1.0).unwrap_or_default()
+        self.within(key, self.reader.number(key), 0.0..=1.0, f64::to_string).unwrap_or_default()
     }
 
     pub fn count<T: TryFrom<u64> + Default>(&self, key: &'static str, range: RangeInclusive<u64>) -> T {
-        let count = self.within(key, self.reader.count(key), range);
+        let count = self.within(key, self.reader.count(key), range, u64::to_string);
         count.and_then(|count| T::try_from(count).ok()).unwrap_or_default()
     }
 
@@ -69,15 +68,17 @@ impl<'a> Section<'a> {
         self.reader.finish();
     }
 
-    fn within<T: PartialOrd + Debug>(
+    fn within<T: PartialOrd>(
         &self,
         key: &'static str,
         value: Option<T>,
         range: RangeInclusive<T>,
+        spoken: impl Fn(&T) -> String,
     ) -> Option<T> {
         let value = self.there(key, value)?;
         if !range.contains(&value) {
-            let message = format!("`{key}` is {value:?}; it must be from {:?} to {:?}", range.start(), range.end());
+            let (value, least, most) = (spoken(&value), spoken(range.start()), spoken(range.end()));
+            let message = format!("`{key}` is {value}; it must be from {least} to {most}");
             self.diagnostics().error("out-of-range", self.origin(key), message);
         }
         Some(value)

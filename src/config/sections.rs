@@ -129,7 +129,8 @@ pub(super) fn lookup(root: &Reader<'_>) -> Option<Lookup> {
         retry_failed_after: section.duration("retry_failed_after", ms(100)..=hours(1)),
     };
     let clamped = lookup.deadline_min <= lookup.deadline && lookup.deadline <= lookup.deadline_max;
-    if !clamped {
+    // What is zero has been reported already.
+    if !clamped && !lookup.deadline.is_zero() {
         let problem = "`deadline` must be from `deadline_min` to `deadline_max`";
         section.diagnostics().error("out-of-range", section.origin("deadline"), problem);
     }

@@ -84,7 +84,13 @@ pub(super) fn layered(
         }
         let fresh = |entry: &Entry| entry.value.as_table().is_some_and(|table| table.get("connector").is_some());
         let below = below.filter(|_| !own.as_ref().is_some_and(fresh));
-        let layers: Vec<Entry> = [below, own, env].into_iter().flatten().collect();
+        let mut layers: Vec<Entry> = [below, own, env].into_iter().flatten().collect();
+        layers.retain(|layer| {
+            if layer.value.as_table().is_none() {
+                tree::wrong_type(diagnostics, &layer.value, "a table");
+            }
+            layer.value.as_table().is_some()
+        });
         let Some(last) = layers.last() else { continue };
         let (name, origin) = (last.key.clone(), last.key_origin);
         if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-') {
@@ -93,10 +99,7 @@ pub(super) fn layered(
         }
         let (mut table, mut manifest) = (Table::default(), Vec::new());
         for layer in layers {
-            let Content::Table(layer) = layer.value.value else {
-                tree::wrong_type(diagnostics, &layer.value, "a table");
-                continue;
-            };
+            let Content::Table(layer) = layer.value.value else { continue };
             let (of_manifest, of_source) = split(layer);
             table.merge(&of_source, false, &|_| false);
             manifest.push(of_manifest);
@@ -171,9 +174,11 @@ pub(super) struct Connectors {
 impl Connectors {
     pub fn read(layers: &Layers, folder: &str, files: &mut Files, diagnostics: &Diagnostics) -> Self {
         let mut connectors = Self { manifests: BTreeMap::new(), dropped_in: Vec::new() };
-        for (vendor, text) in builtin::ALL {
-            let file = files.add(format!("built-in connectors/{vendor}.toml"), *text);
-            connectors.add((*vendor).into(), file, files, diagnostics);
+        let built_in = builtin::ALL.iter().filter(|(vendor, _)| !layers.manifests.contains_key(*vendor)).copied();
+        let in_memory = layers.manifests.iter().map(|(vendor, text)| (vendor.as_str(), text.as_str()));
+        for (vendor, text) in built_in.chain(in_memory) {
+            let file = files.add(format!("built-in connectors/{vendor}.toml"), text);
+            connectors.add(vendor.into(), file, files, diagnostics);
         }
         let found = layers.beside.iter().map(|beside| beside.join(folder)).find(|folder| folder.is_dir());
         let Some(folder) = found else { return connectors };
@@ -377,6 +382,7 @@ impl Common<'_> {
             let problem = format!("the source `{}` has no lookup", settings.name);
             self.diagnostics().warning("no-lookups", settings.origin, problem, None);
         }
+        unused(&merged, self.diagnostics());
         manifest_reader.finish();
         let (upstream, connected) = upstream;
         let source = self.built(section, settings, connector, upstream, connected && connection.complete, timeout);
@@ -574,5 +580,46 @@ fn no_effect(below: &Table, over: &Table, diagnostics: &Diagnostics) {
             _ => continue,
         };
         diagnostics.warning("no-effect", entry.key_origin, problem, None);
+    }
+}
+
+/// Warns of what a manifest defines and never uses.
+fn unused(manifest: &Table, diagnostics: &Diagnostics) {
+    let root = Node { value: Content::Table(manifest.clone()), origin: Origin { file: 0, start: 0, end: 0 } };
+    let warn = |origin, what: String| diagnostics.warning("unused", origin, format!("{what} is not used"), None);
+    if let Some(entry) =
+        manifest.entry("version").filter(|_| !mentions(&root, "", &|_, text| text.contains("{version")))
+    {
+        warn(entry.key_origin, "`version`".into());
+    }
+    let defined = |path: &[&str]| -> Vec<Entry> {
+        let table = path.iter().try_fold(manifest, |table, key| table.get(key)?.as_table());
+        table.map(|table| table.entries.clone()).unwrap_or_default()
+    };
+    for entry in defined(&["map"]) {
+        let in_hole = format!("map.{}", entry.key);
+        if !mentions(&root, "", &|key, text| (key == "map" && *text == *entry.key) || text.contains(&in_hole)) {
+            warn(entry.key_origin, format!("the map `{}`", entry.key));
+        }
+    }
+    for entry in defined(&["record"]) {
+        if !mentions(&root, "", &|key, text| key == "reads" && *text == *entry.key) {
+            warn(entry.key_origin, format!("the record `{}`", entry.key));
+        }
+    }
+    for entry in defined(&["limits", "bucket"]) {
+        if !mentions(&root, "", &|key, text| key == "bucket" && *text == *entry.key) {
+            warn(entry.key_origin, format!("the bucket `{}`", entry.key));
+        }
+    }
+}
+
+/// Whether any text below a node, with the key it stands under, is what is looked for.
+fn mentions(node: &Node, key: &str, is_it: &dyn Fn(&str, &str) -> bool) -> bool {
+    match &node.value {
+        Content::Text(text) => is_it(key, text),
+        Content::Array(items) => items.iter().any(|item| mentions(item, key, is_it)),
+        Content::Table(table) => table.entries.iter().any(|entry| mentions(&entry.value, &entry.key, is_it)),
+        _ => false,
     }
 }

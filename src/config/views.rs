@@ -116,7 +116,10 @@ fn add_fields(fields: &mut Vec<NameId>, text: &str, origin: Origin, names: &Name
         None => names.get(text).into_iter().filter(|id| deliverable(&names.name(*id).kind)).collect(),
     };
     if found.is_empty() {
-        let known = names.iter().filter(|(_, name)| deliverable(&name.kind)).map(|(_, name)| name.text.to_string());
+        let known = names.iter().filter(|(_, name)| deliverable(&name.kind)).flat_map(|(_, name)| {
+            let group = name.text.rsplit_once('.').map(|(group, _)| format!("{group}.*"));
+            group.into_iter().chain([name.text.to_string()])
+        });
         unknown_name(diagnostics, origin, "a field that can be delivered", text, known);
     }
     for id in found.into_iter().filter(|id| !fields.contains(id)).collect::<Vec<_>>() {

@@ -5,6 +5,7 @@ pub mod builtin;
 pub mod compile;
 pub mod diagnostic;
 pub mod graph;
+pub mod pages;
 pub mod plan;
 pub mod reading;
 pub mod scope;
