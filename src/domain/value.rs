@@ -95,10 +95,10 @@ impl Value {
     }
 }
 
-/// Absent, null, empty, or the texts that sloppy templates leave behind.
+/// Empty, or nothing but the words that sloppy templates leave behind: "null", and "undefined
+/// null" where a first name was joined with a last name.
 pub fn text_is_missing(text: &str) -> bool {
-    let text = text.trim();
-    text.is_empty() || text.eq_ignore_ascii_case("null") || text.eq_ignore_ascii_case("undefined")
+    text.split_whitespace().all(|word| word.eq_ignore_ascii_case("null") || word.eq_ignore_ascii_case("undefined"))
 }
 
 impl fmt::Debug for Value {
