@@ -1,5 +1,5 @@
-//! How a source is reached: the variables of its connection, its address and hosts, the headers
-//! that carry its credentials, or the address and pool of a database.
+//! How a source that speaks HTTP is reached: the variables of its connection, its address and hosts,
+//! and the headers that carry its credentials.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -9,21 +9,20 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderName;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::layering::Settings;
 use super::secret::{References, Resolved};
-use super::section::{Section, ms};
 use super::sections::{self, is_loopback, unknown_name};
-use super::sources::Settings;
 use super::vocabulary::is_name;
 use crate::domain::field::Kind;
 use crate::domain::{NameId, Names, Type, Value};
 use crate::manifest::diagnostic::{Diagnostics, Origin};
-use crate::manifest::plan::{Auth, HttpUpstream, Pool, SqlEngine, SqlUpstream, Upstream};
+use crate::manifest::plan::{Auth, HttpUpstream, Upstream};
 use crate::manifest::scope::Variable;
 use crate::manifest::tree::{Node, Reader, Table};
 
 /// Stands where an address is not known; resolves nowhere (RFC 2606), and nothing is sent to a
 /// source that is not connected anyway.
-const NOWHERE: &str = "not-connected.invalid";
+pub(super) const NOWHERE: &str = "not-connected.invalid";
 
 /// What variables are declared with.
 struct Declaring<'a> {
@@ -153,7 +152,7 @@ impl Connection {
     }
 }
 
-fn unset(diagnostics: &Diagnostics, origin: Origin, what: &str, quiet: bool) {
+pub(super) fn unset(diagnostics: &Diagnostics, origin: Origin, what: &str, quiet: bool) {
     if !quiet {
         let problem = format!("{what} is not set: the source is not connected");
         diagnostics.warning("secret-unset", origin, problem, None);
@@ -428,110 +427,4 @@ fn fill(
     }
     out.push_str(rest);
     Some(out)
-}
-
-/// The address and pool of a database, and whether it is known.
-pub(super) fn sql(
-    source: &Reader<'_>,
-    engine: SqlEngine,
-    pool: Option<&Table>,
-    references: References<'_>,
-    quiet: bool,
-) -> Option<(Upstream, bool)> {
-    let mut connected = true;
-    let mut get = |key: &'static str, is_secret: bool| {
-        let node = source.node(key)?;
-        let resolved = if is_secret {
-            match references.secret(node) {
-                Resolved::Given(secret) => Resolved::Given(secret.expose_secret().to_owned()),
-                Resolved::Unset(what) => Resolved::Unset(what),
-                Resolved::Wrong => Resolved::Wrong,
-            }
-        } else {
-            references.text(node)
-        };
-        match resolved {
-            Resolved::Given(text) => Some(text),
-            Resolved::Unset(what) => {
-                unset(references.diagnostics, node.origin, &what, quiet);
-                connected = false;
-                None
-            }
-            Resolved::Wrong => None,
-        }
-    };
-    sections::refuse_written_password(source, "url");
-    let (scheme, port) = match engine {
-        SqlEngine::Postgres => ("postgres", 5432),
-        SqlEngine::Mysql => ("mysql", 3306),
-        SqlEngine::Sqlite => ("sqlite", 0),
-    };
-    let url = get("url", false);
-    let parts = ["host", "user", "database"].map(|key| get(key, false));
-    let password = get("password", true);
-    let port = source.count("port").unwrap_or(port);
-    let written = source.node("url").is_some();
-    if !written && (engine == SqlEngine::Sqlite || source.node("host").is_none()) {
-        source.missing("url");
-        return None;
-    }
-    if !written {
-        for key in ["user", "database"].into_iter().filter(|key| source.node(key).is_none()) {
-            source.missing(key);
-        }
-    }
-    let address = match url {
-        Some(url) => url,
-        None => compose(scheme, parts, password, u16::try_from(port).unwrap_or_default())
-            .unwrap_or_else(|| format!("{scheme}://{NOWHERE}/none")),
-    };
-    let prefixes: &[&str] = match engine {
-        SqlEngine::Postgres => &["postgres://", "postgresql://"],
-        SqlEngine::Mysql => &["mysql://"],
-        SqlEngine::Sqlite => &["sqlite:"],
-    };
-    let is_local = engine == SqlEngine::Sqlite
-        || url::Url::parse(&address).is_ok_and(|url| {
-            // A scheme that is not special keeps an address as a name.
-            is_loopback(&url) || url.host_str().is_some_and(|host| host == "127.0.0.1" || host == "[::1]")
-        });
-    if connected && !prefixes.iter().any(|prefix| address.starts_with(prefix)) {
-        let origin = source.node("url").map_or(source.origin, |node| node.origin);
-        let problem = format!("this is not an address that begins with {}", prefixes.join(" or "));
-        references.diagnostics.error("wrong-value", origin, problem);
-    }
-    let tls = source.bool("tls").unwrap_or(!is_local);
-    let mut merged = pool?.clone();
-    if let Some(own) = source.node("pool").and_then(Node::as_table) {
-        merged.merge(own, false, &|_| false);
-    }
-    let section = Section { reader: Reader::new(&merged, source.origin, references.diagnostics) };
-    let pool = Pool {
-        max: section.count("max", 1..=10_000),
-        acquire_timeout: section.duration("acquire_timeout", ms(10)..=ms(60_000)),
-        statement_timeout: section.duration("statement_timeout", ms(10)..=ms(60_000)),
-        queue: section.count("queue", 0..=1_000_000),
-        prepared: section.bool("prepared"),
-        tls,
-    };
-    section.finish();
-    let upstream = SqlUpstream { engine, url: SecretString::from(address), pool };
-    Some((Upstream::Sql(upstream), connected))
-}
-
-fn compose(scheme: &str, parts: [Option<String>; 3], password: Option<String>, port: u16) -> Option<String> {
-    let [host, user, database] = parts;
-    // `http` is special to the url crate, so that host and port are checked and written right.
-    let mut url = url::Url::parse("http://localhost").ok()?;
-    let (host, user, database) = (host?, user?, database?);
-    let (host, port) = match host.rsplit_once(':') {
-        Some((name, own)) if !name.contains(':') => (name.to_owned(), own.parse().ok()?),
-        _ => (host, port),
-    };
-    url.set_host(Some(&host)).ok()?;
-    url.set_port(Some(port)).ok()?;
-    url.set_username(&user).ok()?;
-    url.set_password(password.as_deref()).ok()?;
-    url.path_segments_mut().ok()?.clear().push(&database);
-    Some(format!("{scheme}{}", url.as_str().strip_prefix("http")?))
 }

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::layering::Settings;
 use super::load::{Loaded, Texts};
-use super::sources::Settings;
 use crate::domain::NameId;
 use crate::manifest::diagnostic::{Origin, veiled};
 use crate::manifest::graph;

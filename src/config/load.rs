@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::connectors::Connectors;
+use super::layering::{self, Settings};
 use super::secret::{References, refuse_writable, writable_by_others};
 use super::{Config, sections, sources, views, vocabulary};
 use crate::domain::Names;
@@ -106,7 +108,7 @@ pub struct Loaded {
     /// Sources of the reference that are not used, and why.
     pub left_out: Vec<LeftOut>,
     pub(super) tree: Table,
-    pub(super) settings: Vec<sources::Settings>,
+    pub(super) settings: Vec<Settings>,
 }
 
 impl Loaded {
@@ -164,11 +166,11 @@ pub fn load(layers: &Layers) -> Result<Loaded, Invalid> {
     let diagnostics = Diagnostics::default();
     let texts = Texts::add(layers, &mut files, &diagnostics);
     let mut left_out = Vec::new();
-    let settings = sources::layered(&texts, layers, &mut left_out, &diagnostics);
+    let settings = layering::layered(&texts, layers, &mut left_out, &diagnostics);
     let tree = texts.merged();
     let root_origin = Origin { file: 0, start: 0, end: 0 };
     let folder = vocabulary::connectors_folder(&Reader::new(&tree, root_origin, &diagnostics));
-    let connectors = sources::Connectors::read(layers, &folder, &mut files, &diagnostics);
+    let connectors = Connectors::read(layers, &folder, &mut files, &diagnostics);
     let root = Reader::new(&tree, root_origin, &diagnostics);
     let config = decode(&root, layers, &settings, &connectors, &left_out, &files);
     for known in ["connectors", "pool", "sources"] {
@@ -187,8 +189,8 @@ pub fn load(layers: &Layers) -> Result<Loaded, Invalid> {
 fn decode(
     root: &Reader<'_>,
     layers: &Layers,
-    settings: &[sources::Settings],
-    connectors: &sources::Connectors,
+    settings: &[Settings],
+    connectors: &Connectors,
     left_out: &[LeftOut],
     files: &Files,
 ) -> Option<Config> {

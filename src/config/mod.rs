@@ -2,7 +2,10 @@
 //! embedded `config.toml`; layering is in `load`, and each other file decodes some of the sections.
 
 mod connection;
+mod connectors;
+mod database;
 mod explain;
+mod layering;
 mod load;
 mod secret;
 mod section;

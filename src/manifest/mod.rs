@@ -2,6 +2,7 @@
 //! No network, no vendor names. At run time only the plan is used.
 
 pub mod builtin;
+pub mod check;
 pub mod compile;
 pub mod diagnostic;
 pub mod graph;
