@@ -7,7 +7,7 @@
 //
 // Environment variables of the Functions service:
 //   CALLER_CONTEXT_URL          https://gateway.example.com
-//   CALLER_CONTEXT_API_KEY      a key with the Studio view
+//   CALLER_CONTEXT_API_KEY      an API key of the gateway
 //   CALLER_CONTEXT_DEADLINE_MS  optional: how long the gateway may take (50 to 7500, default 2500)
 
 // What is passed on of the call. Names of your own request inputs (service_type ...) belong here.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value as Json;
 
 /// What the script prints for the input, and its standard error. `None` where Node.js is missing:
-/// the test is then skipped, unless REQUIRE_NODE is set.
+/// the test is then skipped, unless TEST_REQUIRE_NODE is set.
 pub fn run(test: &str, script: &str, input: &Json) -> Option<(Json, String)> {
     let child = Command::new("node")
         .arg(format!("{}/tests/node/{script}", env!("CARGO_MANIFEST_DIR")))
@@ -15,7 +15,7 @@ pub fn run(test: &str, script: &str, input: &Json) -> Option<(Json, String)> {
         .stderr(Stdio::piped())
         .spawn();
     let mut child = match child {
-        Err(error) if error.kind() == ErrorKind::NotFound && std::env::var_os("REQUIRE_NODE").is_none() => {
+        Err(error) if error.kind() == ErrorKind::NotFound && std::env::var_os("TEST_REQUIRE_NODE").is_none() => {
             eprintln!("SKIPPED {test}: node is not installed");
             return None;
         }
