@@ -2,6 +2,7 @@
 //! know. Refuses every other address.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -30,51 +31,100 @@ const VIEWS: [&str; 4] = ["studio", "basic", "advanced", "admin"];
 
 pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(args.listen.ip().is_loopback(), "the demo's keys are public: it listens on loopback only");
-    let (clock, tracker) = (Clock::system(), TaskTracker::new());
-    let folder = Folder::new()?;
-    let customers = folder.0.join("customers.db");
-    customers::write(&customers, clock.now()).context("cannot write the demo's customers database")?;
-    let standins = Standins::start(clock, &tracker).await.context("cannot start the demo's stand-ins")?;
-    let loaded =
-        config::load(&layers(&standins, &folder, args.listen)).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
-    logging::install(&loaded.config.logging, |name| std::env::var(name).is_ok_and(|v| v == "true"))?;
-    let app = App::start(Arc::new(loaded.config), KeysFrom::Fixed(keys()?), clock).await?;
-    println!("{}", invitation(app.address, &standins.control_url()));
-    app.run(super::asked_to_stop()).await?;
+    let clock = Clock::system();
+    let demo = Demo::start(Setup { listen: args.listen, ..Setup::default() }, clock).await?;
+    println!("{}", invitation(demo.app.address, &demo.standins.control_url()));
+    demo.app.run(super::asked_to_stop()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// The gateway and its demo world, running. Tests and load tests use the same.
+pub struct Demo {
+    pub app: App,
+    pub standins: Standins,
+    _folder: Folder,
+}
+
+/// What may differ from the demo as it is shipped.
+pub struct Setup {
+    pub listen: SocketAddr,
+    /// More TOML, after demo.toml.
+    pub more: String,
+    /// Keys of the configuration by path (`sources.crm.timeout`), with their values.
+    pub overrides: Vec<(&'static str, String)>,
+    /// More variables for `env:` references.
+    pub environment: Vec<(String, String)>,
+    /// Beside the demo's keys: key, organization, view.
+    pub keys: Vec<(&'static str, &'static str, &'static str)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { listen, more: String::new(), overrides: Vec::new(), environment: Vec::new(), keys: Vec::new() }
+    }
+}
+
+impl Demo {
+    pub async fn start(setup: Setup, clock: Clock) -> anyhow::Result<Self> {
+        let tracker = TaskTracker::new();
+        let folder = Folder::new()?;
+        customers::write(&folder.path("customers.db"), clock.now()).context("cannot write the demo's customers")?;
+        let standins = Standins::start(clock, &tracker).await.context("cannot start the demo's stand-ins")?;
+        let layers = layers(&standins, &folder, &setup);
+        let loaded = config::load(&layers).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
+        // tests start many gateways; the first installs the log
+        let _ = logging::install(&loaded.config.logging, |name| std::env::var(name).is_ok_and(|v| v == "true"));
+        let app = App::start(Arc::new(loaded.config), KeysFrom::Fixed(keys(&setup)?), clock).await?;
+        Ok(Self { app, standins, _folder: folder })
+    }
+}
+
 /// demo.toml, with addresses and secrets where a real configuration has the environment.
-fn layers(standins: &Standins, folder: &Folder, listen: SocketAddr) -> Layers {
-    let mut layers = Layers::text(demo::CONFIG);
-    let path = |file: &str| folder.0.join(file).display().to_string();
+fn layers(standins: &Standins, folder: &Folder, setup: &Setup) -> Layers {
+    let mut layers = Layers::text(&format!("{}\n{}", demo::CONFIG, setup.more));
+    let sqlite = |file: &str| format!("sqlite:{}", folder.path(file).display());
     for (name, value) in standins.environment() {
         layers = layers.with(name, &value);
     }
-    layers
-        .with("DEMO_CUSTOMERS_URL", &format!("sqlite:{}", path("customers.db")))
-        .with("CALLER_CONTEXT__SERVER__LISTEN", &listen.to_string())
-        .with("CALLER_CONTEXT__STORE__URL", &format!("sqlite:{}", path("store.db")))
-        .with("CALLER_CONTEXT__STORE__KEY_FILE", &path("store.key"))
+    for (name, value) in &setup.environment {
+        layers = layers.with(name, value);
+    }
+    let ours = [
+        ("server.listen", setup.listen.to_string()),
+        ("store.url", sqlite("store.db")),
+        ("store.key_file", folder.path("store.key").display().to_string()),
+    ];
+    for (key, value) in ours.iter().chain(&setup.overrides) {
+        layers = layers.with(&format!("CALLER_CONTEXT__{}", key.replace('.', "__").to_uppercase()), value);
+    }
+    layers.with("DEMO_CUSTOMERS_URL", &sqlite("customers.db"))
 }
 
-fn keys() -> anyhow::Result<Keys> {
-    let key = |view: &str| {
-        let key = format!("demo-{view}");
-        let organization = Organization::single();
-        (SecretString::from(key.clone()), Grant { key_id: key.into(), organization, view: view.into() })
-    };
-    Ok(Keys::fixed(VIEWS.iter().map(|view| key(view)).collect()))
+fn keys(setup: &Setup) -> anyhow::Result<Keys> {
+    let of_demo = VIEWS.iter().map(|view| (format!("demo-{view}"), "default", *view));
+    let of_setup = setup.keys.iter().map(|(key, organization, view)| ((*key).to_owned(), *organization, *view));
+    let mut keys = Vec::new();
+    for (key, organization, view) in of_demo.chain(of_setup) {
+        let organization = Organization::parse(organization).context("not the name of an organization")?;
+        let grant = Grant { key_id: key.as_str().into(), organization, view: view.into() };
+        keys.push((SecretString::from(key), grant));
+    }
+    Ok(Keys::fixed(keys))
 }
 
 /// A folder for the demo's databases, removed with it.
-struct Folder(std::path::PathBuf);
+struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("caller-context-demo-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.0.join(file)
     }
 }
 

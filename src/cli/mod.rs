@@ -1,6 +1,6 @@
 //! The verbs. Parsing of arguments, printing for people, exit codes; no logic of the product.
 
-mod demo;
+pub mod demo;
 mod lookup;
 mod waterfall;
 

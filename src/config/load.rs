@@ -84,7 +84,8 @@ impl Layers {
         if let Some(path) = path {
             let text = std::fs::read_to_string(path).map_err(|source| Unreadable { path: path.into(), source })?;
             let name = path.display().to_string();
-            layers.file = Some(LayerFile { name, text, path: Some(path.into()) });
+            // the reference itself, untouched, says nothing that is not built in
+            layers.file = (text != REFERENCE).then(|| LayerFile { name, text, path: Some(path.into()) });
             layers.folder = path.parent().map(Path::to_owned).unwrap_or_default();
         }
         let binary = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
