@@ -14,4 +14,5 @@ pub mod manifest;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+mod tls;
 pub mod view;

@@ -51,7 +51,7 @@ impl Pool {
             let options = format!("{options} -c statement_timeout={}", settings.statement_timeout.as_millis());
             config.options(options.trim());
         }
-        let tls = MakeRustlsConnect::new(tls_config()?);
+        let tls = MakeRustlsConnect::new(crate::tls::client_config().ok_or(BadUrl("TLS cannot be set up"))?);
         let connections = deadpool_postgres::Pool::builder(Manager::new(config, tls.clone()))
             .max_size(settings.max.max(1))
             .create_timeout(Some(settings.acquire_timeout))
@@ -210,15 +210,6 @@ fn said(error: tokio_postgres::Error) -> CallError {
         }
         _ => complaint.failed(Failure::Rejected),
     }
-}
-
-pub(crate) fn tls_config() -> Result<rustls::ClientConfig, BadUrl> {
-    let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| BadUrl("TLS cannot be set up"))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// A value on its way in, as text: the server reads it as what its statement compares it with.

@@ -1,14 +1,27 @@
 //! API keys: made, listed, revoked; kept as SHA-256 beside a public id. The secret is shown once.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::database::Row;
+use super::vault::hex;
 use super::{Database, Error};
 use crate::domain::Organization;
+
+/// How long a key that another process made or revoked may go unnoticed.
+const REFRESH: Duration = Duration::from_secs(1);
 
 /// What a key that was presented may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,48 +52,160 @@ pub struct Listed {
 
 /// Makes a key for a view of an organization.
 pub async fn create(
-    _database: &Database,
-    _organization: &Organization,
-    _view: &str,
-    _now: Timestamp,
-    _expires_at: Option<Timestamp>,
+    database: &Database,
+    organization: &Organization,
+    view: &str,
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
 ) -> Result<NewKey, Error> {
-    Err(Error::Unavailable)
+    let id = hex(&rand::random::<[u8; 8]>());
+    let key = format!("{id}.{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+    let insert =
+        "INSERT INTO api_keys (id, organization, view, hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
+    let hash = hex(&Sha256::digest(&key));
+    let values = vec![
+        id.clone().into(),
+        organization.as_str().into(),
+        view.into(),
+        hash.into(),
+        now.as_millisecond().into(),
+        expires_at.map(Timestamp::as_millisecond).into(),
+    ];
+    database.execute(insert, values).await?;
+    Ok(NewKey { id: id.into(), key: key.into() })
 }
 
 /// All keys, revoked and expired ones too, oldest first.
-pub async fn list(_database: &Database) -> Result<Vec<Listed>, Error> {
-    Err(Error::Unavailable)
+pub async fn list(database: &Database) -> Result<Vec<Listed>, Error> {
+    let rows = database.query(format!("{SELECT} ORDER BY created_at, id"), vec![]).await?;
+    rows.iter().map(listed).collect()
 }
 
-/// Revokes a key by its public id; `false` when there is no such key.
-pub async fn revoke(_database: &Database, _id: &str, _now: Timestamp) -> Result<bool, Error> {
-    Err(Error::Unavailable)
+/// Revokes a key by its public id; `false` when there is no such key. A key that was revoked
+/// before keeps its time.
+pub async fn revoke(database: &Database, id: &str, now: Timestamp) -> Result<bool, Error> {
+    let update = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1";
+    Ok(database.execute(update, vec![id.into(), now.as_millisecond().into()]).await? > 0)
+}
+
+const SELECT: &str = "SELECT id, organization, view, created_at, expires_at, revoked_at, hash FROM api_keys";
+
+fn listed(row: &Row) -> Result<Listed, Error> {
+    let time = |millis| Timestamp::from_millisecond(millis).map_err(|_| Error::Damaged);
+    Ok(Listed {
+        grant: Grant {
+            key_id: row.text(0)?.into(),
+            organization: Organization::parse(row.text(1)?).ok_or(Error::Damaged)?,
+            view: row.text(2)?.into(),
+        },
+        created_at: time(row.int(3)?)?,
+        expires_at: row.int_or_null(4)?.map(time).transpose()?,
+        revoked_at: row.int_or_null(5)?.map(time).transpose()?,
+    })
 }
 
 /// The keys that are good now, in memory. A clone sees the same keys.
-#[derive(Debug, Clone)]
-pub struct Keys {}
+#[derive(Clone)]
+pub struct Keys {
+    known: Arc<ArcSwap<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_id: HashMap<Arc<str>, Key>,
+    /// Written down whole, without an id of their own.
+    fixed: Vec<Key>,
+}
+
+struct Key {
+    hash: [u8; 32],
+    grant: Grant,
+    expires_at: Option<Timestamp>,
+}
 
 impl Keys {
-    /// Reads the keys and keeps them up to date, about every second, until `stop`.
-    pub async fn watch(_database: Database, _tracker: &TaskTracker, _stop: CancellationToken) -> Result<Self, Error> {
-        Err(Error::Unavailable)
+    /// Reads the keys and keeps them up to date, about every second, until `stop`. While the store
+    /// cannot be read, the keys last read stay good.
+    pub async fn watch(database: Database, tracker: &TaskTracker, stop: CancellationToken) -> Result<Self, Error> {
+        let keys = Self { known: Arc::new(ArcSwap::from_pointee(read(&database).await?)) };
+        let known = keys.known.clone();
+        tracker.spawn(async move {
+            let mut failing = false;
+            while stop.run_until_cancelled(tokio::time::sleep(REFRESH)).await.is_some() {
+                match read(&database).await {
+                    Ok(read) => {
+                        known.store(Arc::new(read));
+                        failing = false;
+                    }
+                    Err(error) if !failing => {
+                        tracing::warn!(%error, "API keys cannot be read; the last ones known stay good");
+                        failing = true;
+                    }
+                    Err(_) => {}
+                }
+            }
+        });
+        Ok(keys)
     }
 
     /// Keys that are written down: the whole key and what it grants.
-    pub fn fixed(_keys: Vec<(SecretString, Grant)>) -> Self {
-        Self {}
+    pub fn fixed(keys: Vec<(SecretString, Grant)>) -> Self {
+        let key = |(key, grant): (SecretString, Grant)| {
+            let hash = Sha256::digest(key.expose_secret()).into();
+            Key { hash, grant, expires_at: None }
+        };
+        let fixed = keys.into_iter().map(key).collect();
+        Self { known: Arc::new(ArcSwap::from_pointee(Known { fixed, ..Known::default() })) }
     }
 
     /// What a presented key may do; `None` for unknown, wrong, expired and revoked ones alike.
     /// Touches memory only.
-    pub fn verify(&self, _presented: &str, _now: Timestamp) -> Option<Grant> {
-        None
+    pub fn verify(&self, presented: &str, now: Timestamp) -> Option<Grant> {
+        let hash: [u8; 32] = Sha256::digest(presented).into();
+        let known = self.known.load();
+        let id = presented.split_once('.').map_or("", |(id, _)| id);
+        let key = match known.by_id.get(id) {
+            Some(key) => bool::from(key.hash.ct_eq(&hash)).then_some(key),
+            // all are compared, whichever fits
+            None => known.fixed.iter().fold(None, |found, key| match bool::from(key.hash.ct_eq(&hash)) {
+                true => Some(key),
+                false => found,
+            }),
+        }?;
+        key.good(now).then(|| key.grant.clone())
     }
 
     /// No key is good now: `serve` refuses to start.
-    pub fn is_empty(&self, _now: Timestamp) -> bool {
-        true
+    pub fn is_empty(&self, now: Timestamp) -> bool {
+        let known = self.known.load();
+        !known.by_id.values().chain(&known.fixed).any(|key| key.good(now))
     }
+}
+
+impl Key {
+    fn good(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+async fn read(database: &Database) -> Result<Known, Error> {
+    let rows = database.query(format!("{SELECT} WHERE revoked_at IS NULL"), vec![]).await?;
+    let mut known = Known::default();
+    for row in &rows {
+        let Listed { grant, expires_at, .. } = listed(row)?;
+        let hash = row.text(6)?;
+        let mut bytes = [0; 32];
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            let digits = hash.get(i * 2..i * 2 + 2).ok_or(Error::Damaged)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| Error::Damaged)?;
+        }
+        known.by_id.insert(grant.key_id.clone(), Key { hash: bytes, grant, expires_at });
+    }
+    Ok(known)
 }
