@@ -5,6 +5,7 @@ mod chaos;
 #[path = "../support/database.rs"]
 mod database;
 mod sources;
+mod store;
 mod types;
 
 use caller_context::manifest::plan::SqlEngine;

@@ -138,7 +138,7 @@ macro_rules! on_engines {
     ($($engine:ident { $($name:ident),* $(,)? })*) => { $(
         mod $engine {
             $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[tokio::test]
                 async fn $name() -> $crate::database::Result {
                     let test = concat!(module_path!(), "::", stringify!($name));
                     $crate::database::run($crate::engine(stringify!($engine)), test, super::$name).await
