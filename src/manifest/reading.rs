@@ -1,17 +1,66 @@
-//! Compiled path trees: how a vendor's answer becomes a reading. One pass over the bytes, no tree
-//! of the whole answer. Pure.
+//! Records: how the objects of an answer become a reading. Which of them are hits is decided
+//! here, in canonical form: vendors' searches return strangers. Pure.
+
+use std::cell::Cell;
+use std::cmp::Ordering;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
+use smallvec::SmallVec;
 
+pub use super::errors::{AnswerClass, ErrorRules};
+use super::expression::{Expression, Place, Slot};
+use super::path::{Frame, Frames, Shape};
 use super::plan::Source;
-use super::scope::{Need, Scope};
 use super::template::Tables;
-use super::tree::Reader;
-use crate::domain::{Identity, NameId, Names, Reading, Value};
+use crate::domain::{Email, Hit, Identity, NameId, Names, Phone, Reading, Value, canonical};
 
+pub(super) const PHONE: NameId = canonical("phone");
+pub(super) const EMAIL: NameId = canonical("email");
+/// Entries of a list field.
+const MAX_ENTRIES: usize = 10;
 /// How the records of an answer are read.
 #[derive(Debug, Default)]
-pub struct Record {}
+pub struct Record {
+    pub(super) shape: Shape,
+    pub(super) provides: Vec<(NameId, Expression)>,
+    pub(super) lists: Vec<List>,
+    pub(super) phones: Vec<Slot>,
+    pub(super) emails: Vec<Slot>,
+    pub(super) conditions: Vec<Expression>,
+    pub(super) rank: Vec<Rank>,
+    /// The name whose value tells hits apart.
+    pub(super) id: Option<NameId>,
+    /// Records come from a search for the caller's number, or for an e-mail.
+    pub(super) by_phone: bool,
+    pub(super) by_email: bool,
+    pub(super) exact_person: bool,
+    pub(super) select: Vec<Arc<str>>,
+    pub(super) gives: Vec<NameId>,
+    pub(super) names: Vec<NameId>,
+}
+
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) field: NameId,
+    pub(super) from: Option<From>,
+    pub(super) conditions: Vec<Expression>,
+    /// In the order of the vocabulary.
+    pub(super) items: Vec<(Arc<str>, Expression)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct From {
+    pub(super) root: bool,
+    pub(super) list: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Rank {
+    pub(super) path: Slot,
+    pub(super) descending: bool,
+}
 
 /// What reading an answer needs to know.
 pub struct ReadEnv<'a> {
@@ -25,7 +74,7 @@ pub struct ReadEnv<'a> {
     pub source: &'a Source,
     pub names: &'a Names,
     /// Folded member names that are never taken in, beside the built-in ones.
-    pub never: &'a [std::sync::Arc<str>],
+    pub never: &'a [Arc<str>],
     pub now: Timestamp,
 }
 
@@ -45,75 +94,622 @@ pub struct Read {
 pub struct Unreadable;
 
 /// A database row: column names and values.
-pub type Row = Vec<(std::sync::Arc<str>, serde_json::Value)>;
+pub type Row = Vec<(Arc<str>, serde_json::Value)>;
 
 impl Record {
-    /// Compiles `records` `reads` `select` `phones` `emails` `where` `rank` `exact` `provides` and
-    /// `list` of an operation, together with the record it reads. Compile it before the request:
-    /// `{select}` asks for what is read here.
-    pub fn compile(_operation: &Reader<'_>, _needs: &[Need], _scope: &Scope<'_>) -> Option<Record> {
-        None
-    }
-
     /// The fields and own ids that a reading may hold.
     pub fn provides(&self) -> &[NameId] {
-        &[]
+        &self.gives
+    }
+
+    /// The member names that `{select}` asks for.
+    pub(super) fn select(&self) -> &[Arc<str>] {
+        &self.select
     }
 
     /// Inputs of the operation that its tests and texts use.
     pub fn names(&self) -> &[NameId] {
-        &[]
+        &self.names
     }
 
-    /// Reads a JSON answer.
-    pub fn read(&self, _body: &[u8], _env: &ReadEnv<'_>) -> Result<Read, Unreadable> {
-        Err(Unreadable)
+    /// Has `phones` or `emails` and searches by them, or is `exact` for a person: its hits say who
+    /// the caller is.
+    pub fn identifying(&self) -> bool {
+        self.verifies() || self.exact_person
+    }
+
+    pub(super) fn verifies(&self) -> bool {
+        (self.by_phone || self.by_email) && !(self.phones.is_empty() && self.emails.is_empty())
+    }
+}
+
+impl Record {
+    /// Reads a JSON answer: valid UTF-8, an object or a list (or null for nothing).
+    pub fn read(&self, body: &[u8], env: &ReadEnv<'_>) -> Result<Read, Unreadable> {
+        let text = std::str::from_utf8(body).map_err(|_| Unreadable)?;
+        let text = text.trim_start_matches('\u{feff}').trim_ascii();
+        if !text.starts_with(['{', '[']) && text != "null" {
+            return Err(Unreadable);
+        }
+        // the cause would quote the answer
+        let frames = self.shape.walk(text, env.never).map_err(|_| Unreadable)?;
+        Ok(self.judge(&frames, env))
     }
 
     /// Reads database rows; each row is a record.
-    pub fn read_rows(&self, _rows: Vec<Row>, _env: &ReadEnv<'_>) -> Read {
-        Read { found: false, reading: Reading::default(), unreadable_fields: 0 }
+    pub fn read_rows(&self, rows: Vec<Row>, env: &ReadEnv<'_>) -> Read {
+        let rows: Vec<Columns> = rows.into_iter().map(Columns).collect();
+        let json = serde_json::to_vec(&rows).map_err(|_| Unreadable);
+        let read = json.and_then(|json| self.read(&json, env));
+        read.unwrap_or(Read { found: false, reading: Reading::default(), unreadable_fields: 1 })
     }
 
-    /// Has `phones` or `emails`, or is `exact` for a person: its hits say who the caller is.
-    pub fn identifying(&self) -> bool {
-        false
+    fn judge(&self, frames: &Frames<'_>, env: &ReadEnv<'_>) -> Read {
+        let unreadable = Cell::new(0);
+        let mut read = Read { found: false, reading: Reading::default(), unreadable_fields: 0 };
+        let Some(root) = frames.root() else { return read };
+        let place = |record| Place { env, root, record, element: None, unreadable: &unreadable };
+        let identifying = self.identifying();
+        let mut records: Vec<Candidate<'_>> = Vec::new();
+        for frame in frames.list(root, 0) {
+            let place = place(frame);
+            let Some(proof) = self.proof(place) else { continue };
+            if self.conditions.iter().all(|test| test.passes(place)) {
+                records.push(Candidate { frame, proof, rank: self.rank(place) });
+            }
+        }
+        records.sort_by(|a, b| self.order(a, b));
+        // of what is not about persons only the first record's values count
+        let read_from = if identifying { records.len() } else { records.len().min(1) };
+        let mut people: Vec<(Vec<&Frame<'_>>, Hit)> = Vec::new();
+        for record in records.iter().take(read_from) {
+            let place = place(record.frame);
+            let values: Vec<_> = self.provides.iter().filter_map(|(name, e)| Some((*name, e.value(place)?))).collect();
+            let id = self.id(&values);
+            let known = people.iter_mut().find(|(_, hit)| id.is_some() && self.id(&hit.values) == id);
+            match known {
+                Some((frames, _)) => frames.push(record.frame),
+                None => people.push((vec![record.frame], self.hit(place, &record.proof, values))),
+            }
+        }
+        let Some((own, best)) = people.first() else { return read };
+        read.found = true;
+        read.reading.values.clone_from(&best.values);
+        // another person's deals are not the caller's
+        let all: Vec<&Frame<'_>> = records.iter().map(|record| record.frame).collect();
+        let of = if identifying { own } else { &all };
+        for list in &self.lists {
+            let entries = list.entries(frames, of, &place);
+            if !entries.is_empty() {
+                read.reading.values.push((list.field, Value::List(entries.into())));
+            }
+        }
+        if identifying {
+            read.reading.hits = people.into_iter().map(|(_, hit)| hit).collect();
+        }
+        read.unreadable_fields = unreadable.get();
+        read
+    }
+
+    fn id<'v>(&self, values: &'v [(NameId, Value)]) -> Option<&'v Value> {
+        let name = self.id?;
+        values.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// How a record proves to be the caller's: one of its numbers or addresses is what was
+    /// searched for. `None`: it does not.
+    fn proof(&self, place: Place<'_, '_>) -> Option<Proof> {
+        if !self.verifies() {
+            return Some(Proof { extension: false });
+        }
+        let env = place.env;
+        let region = env.source.region.as_deref();
+        let phone = match (env.identity, (env.get)(PHONE)) {
+            (Identity::Phone(phone), _) | (_, Some(Value::Phone(phone))) => Some(phone).filter(|_| self.by_phone),
+            _ => None,
+        };
+        let texts = |slots: &'_ [Slot]| slots.iter().flat_map(|slot| place.texts(*slot)).collect::<SmallVec<[_; 4]>>();
+        if let Some(phone) = phone
+            && let Some(same) = texts(&self.phones).iter().filter_map(|text| phone.compare(text, region)).max()
+        {
+            return Some(Proof { extension: same.extension });
+        }
+        let email = match (env.identity, (env.get)(EMAIL)) {
+            (Identity::Email(email), _) | (_, Some(Value::Email(email))) => Some(email).filter(|_| self.by_email)?,
+            _ => return None,
+        };
+        let equal = |text: &str| Email::parse(text).as_ref() == Some(email);
+        texts(&self.emails).iter().any(|text| equal(text)).then_some(Proof { extension: false })
+    }
+
+    fn hit(&self, place: Place<'_, '_>, proof: &Proof, values: Vec<(NameId, Value)>) -> Hit {
+        let region = place.env.source.region.as_deref();
+        let mut phones: Vec<Phone> = Vec::new();
+        let mut emails: Vec<Email> = Vec::new();
+        for text in self.phones.iter().flat_map(|slot| place.texts(*slot)) {
+            phones.extend(Phone::all_stored(&text, region));
+        }
+        emails.extend(self.emails.iter().flat_map(|slot| place.texts(*slot)).filter_map(|text| Email::parse(&text)));
+        for value in values.iter().flat_map(|(_, value)| match value {
+            Value::List(list) => &**list,
+            one => std::slice::from_ref(one),
+        }) {
+            match value {
+                Value::Phone(phone) => phones.push(phone.clone()),
+                Value::Email(email) => emails.push(email.clone()),
+                _ => {}
+            }
+        }
+        phones.sort_by(|a, b| a.e164().cmp(b.e164()));
+        phones.dedup();
+        emails.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        emails.dedup();
+        Hit { values, phones, emails, extension_matches: proof.extension }
+    }
+
+    fn rank(&self, place: Place<'_, '_>) -> Ranks {
+        self.rank.iter().map(|rank| place.texts(rank.path).next().map(std::borrow::Cow::into_owned)).collect()
+    }
+
+    /// Best first; what is missing comes last whatever the direction.
+    fn order(&self, a: &Candidate<'_>, b: &Candidate<'_>) -> Ordering {
+        for (rank, (a, b)) in self.rank.iter().zip(a.rank.iter().zip(&b.rank)) {
+            let order = match (a, b) {
+                (Some(a), Some(b)) if rank.descending => by_size(b, a),
+                (Some(a), Some(b)) => by_size(a, b),
+                (a, b) => b.is_some().cmp(&a.is_some()),
+            };
+            if order != Ordering::Equal {
+                return order;
+            }
+        }
+        Ordering::Equal
     }
 }
 
-/// `[[error.<class>]]` rules of an operation and its vendor, compiled.
-#[derive(Debug, Default)]
-pub struct ErrorRules {}
+/// Values that records are ordered by.
+type Ranks = SmallVec<[Option<String>; 2]>;
 
-/// What an HTTP answer is, before its records are read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AnswerClass {
-    /// Read the records.
-    Success,
-    NotFound,
-    Duplicate,
-    Limited,
-    Unauthorized,
-    Forbidden,
-    Plan,
-    Gone,
-    Ambiguous,
-    Conflict,
-    Invalid,
-    /// 408, 425.
-    Timeout,
-    /// 5xx: the vendor is ill.
-    ServerError,
+/// A record that passed.
+struct Candidate<'f> {
+    frame: &'f Frame<'f>,
+    proof: Proof,
+    rank: Ranks,
 }
 
-impl ErrorRules {
-    /// Compiles the `error` table of an operation and, after it, its vendor's.
-    pub fn compile(_operation: &Reader<'_>, _scope: &Scope<'_>) -> Option<ErrorRules> {
-        None
+struct Proof {
+    /// The number's extension is the caller's too.
+    extension: bool,
+}
+
+/// Numbers by size, so that id 9 comes before id 10; anything else as text.
+fn by_size(a: &str, b: &str) -> Ordering {
+    let number = |text: &str| Decimal::from_str_exact(text).ok();
+    match (number(a), number(b)) {
+        (Some(x), Some(y)) => x.cmp(&y).then_with(|| a.cmp(b)),
+        (x, y) => y.is_some().cmp(&x.is_some()).then_with(|| a.cmp(b)),
+    }
+}
+
+impl List {
+    /// Entries of these records, without repetitions, up to the cap.
+    fn entries<'e, 'x>(
+        &self,
+        frames: &'e Frames<'e>,
+        records: &[&'e Frame<'e>],
+        place: &dyn Fn(&'e Frame<'e>) -> Place<'e, 'x>,
+    ) -> Vec<Value> {
+        let mut entries: Vec<Value> = Vec::new();
+        for record in records {
+            let place = place(record);
+            match self.from {
+                None => self.entry(place, &mut entries),
+                Some(from) => {
+                    let parent = if from.root { place.root } else { record };
+                    for element in frames.list(parent, from.list) {
+                        self.entry(Place { element: Some(element), ..place }, &mut entries);
+                    }
+                }
+            }
+        }
+        entries
     }
 
-    /// Classifies by the rules, then by status.
-    pub fn classify(&self, status: http::StatusCode, _headers: &http::HeaderMap, _body: &[u8]) -> AnswerClass {
-        if status.is_success() { AnswerClass::Success } else { AnswerClass::ServerError }
+    /// Without an id it is no entry; one that is there already is not repeated.
+    fn entry(&self, place: Place<'_, '_>, entries: &mut Vec<Value>) {
+        if entries.len() >= MAX_ENTRIES || !self.conditions.iter().all(|test| test.passes(place)) {
+            return;
+        }
+        let members: Vec<_> = self.items.iter().filter_map(|(name, e)| Some((name.clone(), e.value(place)?))).collect();
+        let entry = Value::Record(members.into());
+        let Some(id) = entry.member("id") else { return };
+        if !entries.iter().any(|known| known.member("id") == Some(id)) {
+            entries.push(entry);
+        }
+    }
+}
+
+/// A row as the object that its columns make.
+struct Columns(Row);
+
+impl serde::Serialize for Columns {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(name, value)| (&**name, value)))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::manifest::trial::{Trial, compile, email, phone};
+
+    const CONTACT: &str = r#"
+        post = "/search"
+        body = { fields = "{select}" }
+        records = "results"
+        select = "p.*"
+        phones = ["p.phone", "p.mobile"]
+        emails = ["p.mail"]
+        rank = ["-p.seen", "id"]
+        [provides]
+        own.contact_id = "id"
+        name = { join = ["p.first", "p.last"] }
+        email = "p.mail"
+        phone = "p.phone"
+        vip = { path = "p.level", in = ["gold", "platinum"] }
+        last_contact = "p.seen"
+    "#;
+
+    fn read(trial: &Trial, body: &str) -> Result<Read, Unreadable> {
+        trial.read(|record, env| record.read(body.as_bytes(), env))
+    }
+
+    /// Every value as `name=text`, lists in brackets, entries as their members.
+    fn show(trial: &Trial, read: &Read) -> String {
+        let shown: Vec<String> =
+            read.reading.values.iter().map(|(name, v)| format!("{}={}", trial.names.text(*name), text(v))).collect();
+        if read.found { shown.join(" ") } else { "not found".into() }
+    }
+
+    fn text(value: &Value) -> String {
+        let all = |values: &[Value]| values.iter().map(text).collect::<Vec<_>>().join(",");
+        match value {
+            Value::List(list) => format!("[{}]", all(list)),
+            Value::Record(members) => {
+                let members: Vec<_> = members.iter().map(|(name, value)| format!("{name}:{}", text(value))).collect();
+                format!("({})", members.join(" "))
+            }
+            other => other.to_text().unwrap().into_owned(),
+        }
+    }
+
+    fn ids(read: &Read) -> Vec<String> {
+        read.reading.hits.iter().map(|hit| text(&hit.values.first().unwrap().1)).collect()
+    }
+
+    #[test]
+    fn strangers_are_no_hits() {
+        let trial = compile(CONTACT).unwrap();
+        let body = r#"{"total":4,"results":[
+            {"id":"1","p":{"phone":"+886 415 555 0142","first":"Stranger"}},
+            {"id":"2","p":{"phone":null,"mobile":"415.555.0142","first":"Bea","seen":null}},
+            {"id":"3","p":{"phone":"(415) 555-0142 x12","first":"Ada","last":"Byron","mail":"ADA@example.com","level":"Gold","seen":"2026-11-02T16:40:10.005Z"}},
+            {"id":"3","p":{"phone":"+14155550142","first":"Ada again"}},
+            {"id":"10","p":{"phone":"4155550142","first":"Cy"}}]}"#;
+        let found = read(&trial, body).unwrap();
+        assert_eq!(ids(&found), ["3", "2", "10"]);
+        let expected = "crm.contact_id=3 name=Ada Byron email=ada@example.com phone=+14155550142 vip=true \
+                        last_contact=2026-11-02T16:40:10.005Z";
+        assert_eq!(show(&trial, &found), expected);
+        let best = found.reading.hits.first().unwrap();
+        assert_eq!((best.phones.len(), best.emails.as_slice()), (1, [email("ada@example.com")].as_slice()));
+        assert!(!best.extension_matches);
+        assert_eq!(found.unreadable_fields, 0);
+        let only_stranger = r#"{"results":[{"id":"1","p":{"phone":"+886 415 555 0142"}}]}"#;
+        assert!(!read(&trial, only_stranger).unwrap().found);
+    }
+
+    #[test]
+    fn an_address_proves_a_hit_only_where_it_was_searched_for() {
+        let trial = compile(CONTACT).unwrap().with("email", Value::Email(email("ada@example.com")));
+        let body = r#"{"results":[{"id":"1","p":{"mail":"ada@example.com"}}]}"#;
+        assert!(!read(&trial, body).unwrap().found);
+        let trial = compile(&format!("needs = ['email']\n{CONTACT}")).unwrap();
+        let trial = trial.identity(Identity::Email(email("Ada@Example.com")));
+        assert_eq!(ids(&read(&trial, body).unwrap()), ["1"]);
+        // the caller's number is known, the address came from another source
+        let trial = compile(&format!("needs = ['email']\n{CONTACT}")).unwrap();
+        let trial = trial.with("email", Value::Email(email("ada@example.com")));
+        assert_eq!(ids(&read(&trial, body).unwrap()), ["1"]);
+        let by_number = r#"{"results":[{"id":"1","p":{"phone":"4155550142"}}]}"#;
+        assert!(!read(&trial, by_number).unwrap().found);
+    }
+
+    #[test]
+    fn extensions_rank_nothing_but_are_told() {
+        let trial = compile(CONTACT).unwrap().identity(Identity::Phone(phone("+14155550142;ext=12")));
+        let body =
+            r#"{"results":[{"id":"1","p":{"phone":"4155550142"}},{"id":"2","p":{"phone":"415-555-0142 ext. 12"}}]}"#;
+        let found = read(&trial, body).unwrap();
+        assert_eq!(ids(&found), ["1", "2"]);
+        assert_eq!(found.reading.hits.iter().map(|h| h.extension_matches).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn select_asks_for_what_is_read() {
+        let prepared = compile(CONTACT).unwrap().render().unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&prepared.body.unwrap()).unwrap();
+        let fields = ["phone", "mobile", "mail", "seen", "first", "last", "level"];
+        assert_eq!(body, serde_json::json!({ "fields": fields }));
+        let whole = compile(
+            "needs = ['customer_id']\nget = '/q'\nquery.q = { soql = 'SELECT {select} FROM A' }\nselect = '**'\n\
+             provides = { name = 'Name', company.name = 'Account.Name', tags = 'Tags[].Name@x' }\n\
+             list.deals = { from = 'Deals', item = { id = 'Id' } }",
+        );
+        let url = whole.unwrap().with("customer_id", Value::text("7")).render().unwrap().url;
+        assert_eq!(url.query(), Some("q=SELECT%20Name%2C%20Account.Name%2C%20Tags%20FROM%20A"));
+    }
+
+    /// One operation about a customer, from `provides` and an answer.
+    fn fields(provides: &str, body: &str) -> String {
+        let text = format!(
+            "needs = ['customer_id']\nget = '/x'\nrecords = 'r'\n{provides}\n[map.tier]\ng = 'Gold'\n'*' = 'Other'\n[map.only]\ng = true"
+        );
+        let mut trial = compile(&text).unwrap_or_else(|problems| panic!("{problems:?} in {provides}"));
+        trial.tables.tables.insert("stages".into(), [("won".to_owned(), Value::text("Closed"))].into());
+        let trial = trial.with("service_type", Value::text("Repair"));
+        match read(&trial, body) {
+            Ok(read) if read.unreadable_fields > 0 => format!("{} !{}", show(&trial, &read), read.unreadable_fields),
+            Ok(read) => show(&trial, &read),
+            Err(Unreadable) => "unreadable".into(),
+        }
+    }
+
+    #[test]
+    fn expressions() {
+        let body = r#"{"top":"t","r":{"a":"x","n":478,"big":12345678901234567.89,"t":true,"nul":null,"und":"undefined",
+            "kv":"v1=one, v2=two;v1=three","url":"https://e.com/c/77?x","g":"G","st":"Won","xs":[{"v":1.5,"k":"p"},{"v":2,"k":"q"},{"v":null,"k":"p"}],
+            "ts":["2026-01-02T00:00:00Z","2026-03-01T00:00:00+0100"],"o":{"m1":"u","m2":"w"},"odd name":"o","d":"2026-02-03","mails":["a@e.com","bad","B@e.com"],
+            "services":["repair","Wash"],"cents":1999,"id":"i/1","e":[]}}"#;
+        let table = [
+            ("provides.name = 'a'", "name=x"),
+            ("provides.name = '$.top'", "name=t"),
+            (r#"provides.name = "'odd name'""#, "name=o"),
+            ("provides.name = 'xs[1].k'", "name=q"),
+            ("provides.name = 'xs[7].k'", ""),
+            ("provides.name = 'a.b.c'", ""),
+            ("provides.name = 'nul'", ""),
+            ("provides.name = 'und'", ""),
+            ("provides.name = 'o'", " !1"),
+            ("provides.name = { first_of = ['nul', 'und', 'a'] }", "name=x"),
+            ("provides.name = { join = ['a', 'nul', 'n'], with = '-' }", "name=x-478"),
+            ("provides.name = { join = ['nul'] }", ""),
+            ("provides.own.x = 'n'", "crm.x=478"),
+            ("provides.payment.outstanding = 'big'", "payment.outstanding=12345678901234567.89"),
+            ("provides.payment.outstanding = { path = 'cents', as = 'cents' }", "payment.outstanding=19.99"),
+            ("provides.payment.outstanding = 'a'", " !1"),
+            ("provides.payment.outstanding = { sum = 'xs[].v' }", "payment.outstanding=3.5"),
+            ("provides.payment.outstanding = { max = 'xs[].v' }", "payment.outstanding=2"),
+            ("provides.payment.outstanding = { min = 'xs[].v' }", "payment.outstanding=1.5"),
+            ("provides.contact_count = { count = 'xs[]' }", "contact_count=3"),
+            ("provides.contact_count = { count = 'e[]' }", "contact_count=0"),
+            ("provides.tags = 'xs[].k'", "tags=[p,q]"),
+            ("provides.tags = { all = ['xs[].k', 'a', 'nul'] }", "tags=[p,q,x]"),
+            ("provides.tags = 'o[]'", "tags=[u,w]"),
+            ("provides.emails = 'mails'", " !1"),
+            ("provides.emails = 'mails[]'", "emails=[a@e.com,b@e.com] !1"),
+            ("provides.last_contact = { latest = ['ts[0]', 'ts[1]', 'nul'] }", "last_contact=2026-02-28T23:00:00Z"),
+            ("provides.last_contact = { max = 'ts[]' }", "last_contact=2026-02-28T23:00:00Z"),
+            ("provides.name = { path = 'kv', part = 'v2' }", "name=two"),
+            ("provides.tags = { path = 'kv', part = 'v1' }", "tags=[one,three]"),
+            ("provides.own.x = { path = 'url', between = ['/c/', '?'] }", "crm.x=77"),
+            ("provides.own.x = { path = 'url', between = ['/', ''] }", "crm.x=77?x"),
+            ("provides.account_status = { path = 'g', map = 'tier' }", "account_status=Gold"),
+            ("provides.account_status = { path = 'a', map = 'tier' }", "account_status=Other"),
+            ("provides.account_status = { path = 'nul', map = 'tier' }", ""),
+            ("provides.vip = { path = 'g', map = 'only' }", "vip=true"),
+            ("provides.vip = { path = 'a', map = 'only' }", ""),
+            ("provides.account_status = { path = 'st', table = 'stages' }", "account_status=Closed"),
+            ("provides.account_status = { first_of = [{ path = 'a', table = 'stages' }, 'a'] }", "account_status=x"),
+            ("provides.vip = 't'", "vip=true"),
+            ("provides.vip = { path = 'a', equals = 'X' }", "vip=true"),
+            ("provides.vip = { path = 'n', equals = 478 }", "vip=true"),
+            ("provides.vip = { path = 'n', equals = '478' }", "vip=true"),
+            ("provides.vip = { path = 't', equals = true }", "vip=true"),
+            ("provides.vip = { path = 'nul', equals = 'x' }", "vip=false"),
+            ("provides.vip = { path = 'a', not_in = ['y', 'z'] }", "vip=true"),
+            ("provides.vip = { path = 'nul', not_in = ['y'] }", "vip=true"),
+            ("provides.vip = { path = 'xs[].k', has = 'Q' }", "vip=true"),
+            ("provides.vip = { path = 'url', has = 'E.COM' }", "vip=true"),
+            ("provides.vip = { path = 'url', starts_with = 'http:' }", "vip=false"),
+            ("provides.vip = { path = 'e', exists = true }", "vip=false"),
+            ("provides.vip = { path = 'xs', exists = true }", "vip=true"),
+            ("provides.vip = [{ path = 'a', equals = 'x' }, { path = 'nul', exists = false }]", "vip=true"),
+            ("provides.vip = [{ path = 'a', equals = 'x' }, { path = 'nul', exists = true }]", "vip=false"),
+            (
+                "needs = ['service_type']\nprovides.service.available = { path = 'services[]', equals = '{service_type}' }",
+                "service.available=true",
+            ),
+            ("provides.language = { value = 'en' }", "language=en"),
+            (
+                "provides.own.contact_url = { text = '{instance_url}/c/{record.id}' }",
+                "crm.contact_url=https://eu1.crm.example.com/c/i/1",
+            ),
+            ("provides.title = { text = '{record.a} of {portal}' }", "title=x of 7"),
+            ("provides.title = { text = '{record.nul} of {portal}' }", ""),
+            ("where = { path = 'a', equals = 'x' }\nprovides.name = 'a'", "name=x"),
+            ("where = { path = 'a', equals = 'y' }\nprovides.name = 'a'", "not found"),
+            (
+                "list.deals = { from = 'xs', item = { id = 'k', amount = 'v' } }",
+                "deals=[(id:p amount:1.5),(id:q amount:2)]",
+            ),
+            (
+                "list.deals = { from = 'xs', where = { path = 'v', equals = 2 }, item = { amount = 'v', id = 'k' } }",
+                "deals=[(id:q amount:2)]",
+            ),
+            ("list.deals = { from = '$.r.xs', item = { id = 'k' } }", "deals=[(id:p),(id:q)]"),
+            ("list.deals = { from = 'nul', item = { id = 'k' } }", ""),
+            (
+                "list.tasks = { item = { id = 'id', title = 'a', due = 'd', url = { text = 'https://e.com/{record.id}' } } }",
+                "tasks=[(id:i/1 title:x due:2026-02-02T23:00:00Z url:https://e.com/i%2F1)]",
+            ),
+        ];
+        for (provides, expected) in table {
+            let provides = match provides.strip_prefix("needs = ['service_type']\n") {
+                Some(rest) => rest.replace("provides", "needs = ['service_type']\nprovides"),
+                None => provides.to_owned(),
+            };
+            let got = if provides.contains("needs = ['service_type']") {
+                let text = format!("get = '/x'\nrecords = 'r'\n{provides}");
+                let trial = compile(&text).unwrap().with("service_type", Value::text("Repair"));
+                show(&trial, &read(&trial, body).unwrap())
+            } else {
+                fields(&provides, body)
+            };
+            assert_eq!(got, expected, "{provides}");
+        }
+    }
+
+    #[test]
+    fn where_records_are() {
+        let table = [
+            ("", r#"{"a":"x"}"#, "name=x"),
+            ("", r#"[{"a":"x"},{"a":"y"}]"#, "name=x"),
+            ("", "[]", "not found"),
+            ("", "{}", "not found"),
+            ("", "null", "not found"),
+            ("", "[null, {}, {\"a\":\"y\"}]", "name=y"),
+            ("", "\u{feff}{\"a\":\"x\"}\n", "name=x"),
+            ("", "\"text\"", "unreadable"),
+            ("", "", "unreadable"),
+            ("", "<!doctype html>", "unreadable"),
+            ("", r#"{"a":"x"} trailing"#, "unreadable"),
+            ("", r#"{"a":"x""#, "unreadable"),
+            ("", r#"{"a":"x","a":"y"}"#, "name=x"),
+            ("", r#"{"a":"\ud800"}"#, ""),
+            ("", r#"{"a":"\u00e9\n"}"#, "name=é"),
+            ("r", r#"{"r":[{"a":"x"}]}"#, "name=x"),
+            ("r", r#"{"r":{"a":"x"}}"#, "name=x"),
+            ("r", r#"{"r":null}"#, "not found"),
+            ("r", r#"{"r":"text"}"#, "not found"),
+            ("r", r#"{"x":1}"#, "not found"),
+            ("r", r#"{"r":[{"a":"x"}],"r":[{"a":"y"}]}"#, "name=x"),
+            ("d.items[].item", r#"{"d":{"items":[{"s":1,"item":{"a":"x"}},{"item":{"a":"y"}}]}}"#, "name=x"),
+            ("[0].r", r#"[{"r":{"a":"x"}},{"r":{"a":"y"}}]"#, "name=x"),
+            ("r[]", r#"{"r":{"k1":{"a":"x"},"k2":{"a":"y"}}}"#, "name=x"),
+        ];
+        for (records, body, expected) in table {
+            let text = format!("needs = ['customer_id']\nget = '/x'\nrecords = '{records}'\nprovides.name = 'a'");
+            let trial = compile(&text).unwrap();
+            let got = read(&trial, body).map_or("unreadable".into(), |read| show(&trial, &read));
+            assert_eq!(got, expected, "{records} in {body}");
+        }
+    }
+
+    #[test]
+    fn never_fields_are_never_read() {
+        let provides = "provides = { name = 'x.Password_Hash', title = 'SSN', language = 'pet-name', timezone = 'z', tags = 'm[]' }";
+        let body = r#"{"r":{"x":{"Password_Hash":"canary"},"SSN":"canary","pet-name":"canary","z":"UTC",
+                       "m":{"card number":"canary","Pet Name":"canary","ok":"fine"}}}"#;
+        assert_eq!(fields(provides, body), "timezone=UTC tags=[fine]");
+    }
+
+    #[test]
+    fn rows_of_one_person_are_one_hit() {
+        let trial = compile(
+            "get = '/x'\nexact = true\nprovides = { customer_id = 'id', name = 'n' }\n\
+             list.orders = { item = { id = 'order', amount = 'amount', description = 'extra.what' } }",
+        );
+        let trial = trial.unwrap();
+        let row = |id: i64, order: &str, amount: &str| -> Row {
+            let extra = serde_json::json!({ "what": "thing" });
+            vec![
+                ("id".into(), id.into()),
+                ("n".into(), "Ada".into()),
+                ("order".into(), order.into()),
+                ("amount".into(), amount.into()),
+                ("extra".into(), extra),
+                ("id".into(), 99.into()),
+            ]
+        };
+        let rows = vec![row(1, "a", "1.10"), row(1, "b", "2"), row(2, "c", "3")];
+        let read = trial.read(|record, env| record.read_rows(rows, env));
+        assert_eq!(read.reading.hits.len(), 2);
+        let expected =
+            "customer_id=1 name=Ada orders=[(id:a description:thing amount:1.10),(id:b description:thing amount:2)]";
+        assert_eq!(show(&trial, &read), expected);
+        assert!(!trial.read(|record, env| record.read_rows(vec![], env)).found);
+    }
+
+    #[test]
+    fn lists_are_capped_and_united_by_id() {
+        let trial =
+            compile("needs = ['customer_id']\nget = '/x'\nrecords = 'r'\nlist.deals = { item = { id = 'id' } }");
+        let trial = trial.unwrap();
+        let records: Vec<String> = (0..50).map(|n| format!("{{\"id\":{}}}", n / 2)).collect();
+        let read = read(&trial, &format!("{{\"r\":[{}]}}", records.join(","))).unwrap();
+        assert_eq!(
+            show(&trial, &read),
+            "deals=[(id:0),(id:1),(id:2),(id:3),(id:4),(id:5),(id:6),(id:7),(id:8),(id:9)]"
+        );
+    }
+
+    #[test]
+    fn bombs_are_unreadable() {
+        let trial = compile("needs = ['customer_id']\nget = '/x'\nrecords = 'r'\nprovides.name = 'a'").unwrap();
+        let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
+        assert!(read(&trial, &deep("[", "]")).is_err());
+        assert!(read(&trial, &deep("{\"r\":", "}")).is_err());
+        assert!(read(&trial, &format!("{{\"x\":{},\"r\":{{\"a\":\"y\"}}}}", deep("[", "]"))).is_err());
+        assert!(read(&trial, &format!("{{\"r\":{{\"a\":{}}}}}", deep("{\"b\":", "}"))).is_err());
+        let wide = format!("{{\"r\":[{}]}}", "{\"a\":1},".repeat(100_000).trim_end_matches(','));
+        assert_eq!(show(&trial, &read(&trial, &wide).unwrap()), "name=1");
+        assert!(trial.read(|record, env| record.read(b"{\"r\":{\"a\":\"\xff\"}}", env)).is_err());
+        let huge = format!("{{\"r\":{{\"a\":1{}}}}}", "0".repeat(10_000));
+        assert!(read(&trial, &huge).unwrap().found);
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            "[0-9+() x-]{0,18}".prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        let key =
+            prop::sample::select(vec!["results", "id", "p", "phone", "mobile", "mail", "first", "seen", "level", "x"]);
+        leaf.prop_recursive(5, 64, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::vec((key.clone(), inner), 0..6).prop_map(|members| {
+                    members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<serde_json::Map<_, _>>().into()
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn reading_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), json in json()) {
+            let trial = compile(CONTACT).unwrap();
+            let _ = trial.read(|record, env| record.read(&bytes, env));
+            let whole = json.to_string();
+            prop_assert!(read(&trial, &whole).is_ok() || !(json.is_object() || json.is_array() || json.is_null()));
+            let half = whole.char_indices().nth(whole.chars().count() / 2).map_or(0, |(at, _)| at);
+            let _ = read(&trial, whole.get(..half).unwrap());
+            let _ = read(&trial, &format!("{{\"results\":[{whole}]}}"));
+        }
+
+        #[test]
+        fn decimals_are_exact(whole in any::<i64>(), fraction in 0_u32..1_000_000) {
+            let number = format!("{whole}.{fraction:06}");
+            let got = fields("provides.payment.outstanding = 'b'", &format!("{{\"r\":{{\"b\":{number}}}}}"));
+            prop_assert_eq!(got, format!("payment.outstanding={number}"));
+        }
     }
 }

@@ -1,0 +1,287 @@
+//! What an HTTP answer means before its records are read: `[[error.<class>]]` rules, then its
+//! status.
+
+use http::{HeaderMap, HeaderName, StatusCode};
+
+use super::accept::Item;
+use super::diagnostic::did_you_mean;
+use super::expression::{Paths, Test};
+use super::hole::Context;
+use super::path::Shape;
+use super::scope::Scope;
+use super::tree::{Content, Entry, Node, Reader, wrong_type};
+
+/// `[[error.<class>]]` rules of an operation and its vendor, compiled.
+#[derive(Debug, Default)]
+pub struct ErrorRules {
+    rules: Vec<Rule>,
+    shape: Shape,
+}
+
+/// What an HTTP answer is, before its records are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AnswerClass {
+    /// Read the records.
+    Success,
+    NotFound,
+    Duplicate,
+    Limited,
+    Unauthorized,
+    Forbidden,
+    Plan,
+    Gone,
+    Ambiguous,
+    Conflict,
+    Invalid,
+    /// 408, 425.
+    Timeout,
+    /// 5xx: the vendor is ill.
+    ServerError,
+}
+
+#[derive(Debug)]
+struct Rule {
+    class: AnswerClass,
+    /// Any of these; none means every status.
+    statuses: Vec<Statuses>,
+    condition: Option<(Where, Test)>,
+}
+
+#[derive(Debug)]
+enum Statuses {
+    One(u16),
+    /// `5xx`
+    Hundred(u16),
+}
+
+#[derive(Debug)]
+enum Where {
+    Slot(usize),
+    Header(HeaderName),
+}
+
+/// In the order in which rules are tried.
+const CLASSES: [(&str, AnswerClass); 11] = [
+    ("duplicate", AnswerClass::Duplicate),
+    ("limited", AnswerClass::Limited),
+    ("unauthorized", AnswerClass::Unauthorized),
+    ("forbidden", AnswerClass::Forbidden),
+    ("plan", AnswerClass::Plan),
+    ("not_found", AnswerClass::NotFound),
+    ("gone", AnswerClass::Gone),
+    ("ambiguous", AnswerClass::Ambiguous),
+    ("conflict", AnswerClass::Conflict),
+    ("invalid", AnswerClass::Invalid),
+    ("retry", AnswerClass::ServerError),
+];
+
+impl ErrorRules {
+    /// Compiles the `error` table of an operation and, after it, its vendor's.
+    pub fn compile(operation: &Reader<'_>, scope: &Scope<'_>) -> Option<ErrorRules> {
+        let cx = Context::new(scope, &[]);
+        let paths = Paths { cx: &cx, shapes: Default::default() };
+        let own = operation.entries("error");
+        let vendor = scope.errors.map_or(&[][..], |table| &table.entries);
+        let mut rules = Vec::new();
+        let mut sound = true;
+        for entries in [own, vendor] {
+            for entry in entries.iter().filter(|entry| !CLASSES.iter().any(|(word, _)| *word == &*entry.key)) {
+                let help = did_you_mean(&entry.key, CLASSES.iter().map(|(word, _)| *word));
+                let message = format!("`{}` is not a class of errors", entry.key);
+                scope.diagnostics.error_help("unknown-name", entry.key_origin, message, help);
+                sound = false;
+            }
+            for (word, class) in CLASSES {
+                for node in entries.iter().filter(|entry| &*entry.key == word).flat_map(tables) {
+                    match rule(node, class, &paths) {
+                        Some(rule) => rules.push(rule),
+                        None => sound = false,
+                    }
+                }
+            }
+        }
+        let shape = paths.shapes.take().record;
+        sound.then_some(Self { rules, shape })
+    }
+
+    /// Classifies by the rules, then by status.
+    pub fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> AnswerClass {
+        let applies = |rule: &&Rule| rule.statuses.is_empty() || rule.statuses.iter().any(|s| s.holds(status.as_u16()));
+        let mut rules = self.rules.iter().filter(applies).peekable();
+        if rules.peek().is_none() {
+            return by_status(status);
+        }
+        let text = std::str::from_utf8(body).ok().filter(|text| self.shape.may_match(text));
+        let frames = text.and_then(|text| self.shape.walk(text, &[]).ok());
+        let root = frames.as_ref().and_then(|frames| frames.root());
+        let holds = |rule: &Rule| match &rule.condition {
+            None => true,
+            Some((Where::Slot(slot), test)) => {
+                let items: Vec<_> = root.map_or(&[][..], |root| root.values(*slot)).iter().map(Item::from).collect();
+                root.is_some() && test.passes_alone(&items)
+            }
+            Some((Where::Header(name), test)) => {
+                let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+                let items: Vec<_> = texts.map(|text| Item::Text(text.into())).collect();
+                test.passes_alone(&items)
+            }
+        };
+        rules.find(|rule| holds(rule)).map_or_else(|| by_status(status), |rule| rule.class)
+    }
+}
+
+fn tables(entry: &Entry) -> &[Node] {
+    entry.value.as_array().unwrap_or(std::slice::from_ref(&entry.value))
+}
+
+fn rule(node: &Node, class: AnswerClass, paths: &Paths<'_>) -> Option<Rule> {
+    let reader = Reader::of(node, paths.cx.scope.diagnostics)?;
+    let statuses = match reader.node("status") {
+        Some(status) => statuses(status, paths)?,
+        None => Vec::new(),
+    };
+    let path = reader.text("path").zip(reader.node("path"));
+    let header = reader.text("header").zip(reader.node("header"));
+    let test = Test::compile(&reader, paths)?;
+    reader.finish();
+    let place = match (path, header) {
+        (Some(_), Some((_, second))) => {
+            paths.cx.error("one-source", second.origin, "this rule has two sources", "keep `path` or `header`");
+            return None;
+        }
+        (Some((path, node)), None) => Some(Where::Slot(paths.slot(path, node.origin)?.at)),
+        (None, Some((name, node))) => match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) => Some(Where::Header(name)),
+            Err(_) => {
+                paths.cx.error("wrong-value", node.origin, format!("`{name}` is not a header's name"), "");
+                return None;
+            }
+        },
+        (None, None) => None,
+    };
+    let condition = match (place, test) {
+        (Some(place), Some(test)) => Some((place, test)),
+        (None, None) if !statuses.is_empty() => None,
+        (Some(_), None) => {
+            let help = "add one of equals, in, not_in, has, starts_with, exists";
+            paths.cx.error("missing-key", node.origin, "this rule does not say what to look for", help);
+            return None;
+        }
+        (None, _) => {
+            let help = "give `status`, or `path` or `header` with a test";
+            paths.cx.error("missing-key", node.origin, "this rule does not say where to look", help);
+            return None;
+        }
+    };
+    Some(Rule { class, statuses, condition })
+}
+
+/// `404`, `[404, "5xx"]`
+fn statuses(node: &Node, paths: &Paths<'_>) -> Option<Vec<Statuses>> {
+    let nodes = node.as_array().unwrap_or(std::slice::from_ref(node));
+    let mut statuses = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let status = match &node.value {
+            Content::Int(status) => u16::try_from(*status).ok().filter(|s| (200..600).contains(s)).map(Statuses::One),
+            Content::Text(text) => text.strip_suffix("xx").and_then(|digit| match digit {
+                "2" | "3" | "4" | "5" => digit.parse().ok().map(Statuses::Hundred),
+                _ => None,
+            }),
+            _ => None,
+        };
+        let Some(status) = status else {
+            wrong_type(paths.cx.scope.diagnostics, node, "a status like 404 or \"5xx\"");
+            return None;
+        };
+        statuses.push(status);
+    }
+    Some(statuses)
+}
+
+impl Statuses {
+    fn holds(&self, status: u16) -> bool {
+        match self {
+            Self::One(one) => *one == status,
+            Self::Hundred(hundred) => status / 100 == *hundred,
+        }
+    }
+}
+
+fn by_status(status: StatusCode) -> AnswerClass {
+    match status.as_u16() {
+        204 | 404 => AnswerClass::NotFound,
+        200..=299 => AnswerClass::Success,
+        300 => AnswerClass::Ambiguous,
+        401 => AnswerClass::Unauthorized,
+        402 => AnswerClass::Plan,
+        403 => AnswerClass::Forbidden,
+        408 | 425 => AnswerClass::Timeout,
+        409 | 412 => AnswerClass::Conflict,
+        410 => AnswerClass::Gone,
+        429 => AnswerClass::Limited,
+        500.. => AnswerClass::ServerError,
+        _ => AnswerClass::Invalid,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::manifest::trial::compile;
+
+    #[test]
+    fn rules_then_status() {
+        let trial = compile(
+            r#"
+            get = "/x"
+            exact = true
+            [[error.invalid]]
+            status = [404]
+            [[error.limited]]
+            path = "error.code"
+            in = ["RATE", "SLOW"]
+            [[error_of_vendor.not_found]]
+            status = "5xx"
+            header = "x-why"
+            has = "nobody"
+            [[error_of_vendor.unauthorized]]
+            path = "[0].errorCode"
+            equals = "EXPIRED"
+            [[error_of_vendor.duplicate]]
+            status = [404, 418]
+            "#,
+        );
+        let trial = trial.unwrap();
+        let header = |value: &'static str| {
+            HeaderMap::from_iter([(HeaderName::from_static("x-why"), http::HeaderValue::from_static(value))])
+        };
+        let table = [
+            (200, "", "{}", AnswerClass::Success),
+            (204, "", "", AnswerClass::NotFound),
+            (404, "", "", AnswerClass::Invalid),
+            (418, "", "", AnswerClass::Duplicate),
+            (200, "", r#"{"error":{"code":"slow"}}"#, AnswerClass::Limited),
+            (400, "", r#"{"error":{"code":"other"}}"#, AnswerClass::Invalid),
+            (400, "", r#"[{"errorCode":"EXPIRED"}]"#, AnswerClass::Unauthorized),
+            (500, "Nobody here", "<html>", AnswerClass::NotFound),
+            (500, "", "<html>", AnswerClass::ServerError),
+            (400, "nobody", "", AnswerClass::Invalid),
+            (401, "", "", AnswerClass::Unauthorized),
+            (402, "", "", AnswerClass::Plan),
+            (403, "", "", AnswerClass::Forbidden),
+            (408, "", "", AnswerClass::Timeout),
+            (409, "", "", AnswerClass::Conflict),
+            (410, "", "", AnswerClass::Gone),
+            (429, "", "", AnswerClass::Limited),
+            (300, "", "", AnswerClass::Ambiguous),
+            (302, "", "", AnswerClass::Invalid),
+            (422, "", "", AnswerClass::Invalid),
+            (503, "", "", AnswerClass::ServerError),
+        ];
+        for (status, why, body, expected) in table {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(trial.errors.classify(status, &header(why), body.as_bytes()), expected, "{status} {why} {body}");
+        }
+    }
+}
