@@ -23,7 +23,6 @@ url       = "sqlite:customers.db"
 needs    = ["phone"]
 sql      = "SELECT name, phone FROM customers WHERE phone IN (:phones) LIMIT 5"
 phones   = ["phone"]
-rank     = ["name"]
 provides = { name = "name" }
 "#;
 
