@@ -72,12 +72,12 @@ impl Loaded {
         for entry in &settings.table.entries {
             self.settings_of(out, &entry.key, entry, 2);
         }
+        // Lookups are shown as they were compiled; what is laid on a connector's, as it was written.
+        let is_own = matches!(&*source.connector, "http" | "postgres" | "mysql" | "sqlite");
         for (number, layer) in settings.manifest.iter().enumerate() {
-            // A source that is its own manifest is shown by its lookups below.
-            if number > 0 || !matches!(&*source.connector, "http" | "postgres" | "mysql" | "sqlite") {
-                for entry in &layer.entries {
-                    self.settings_of(out, &entry.key, entry, 2);
-                }
+            let compiled = |entry: &&Entry| is_own && number == 0 && matches!(&*entry.key, "lookup" | "record");
+            for entry in layer.entries.iter().filter(|entry| !compiled(entry)) {
+                self.settings_of(out, &entry.key, entry, 2);
             }
         }
         let timeout = ["timeout", kind.as_str()];
@@ -144,7 +144,10 @@ fn rates(before: &str, rates: &[Rate]) -> String {
 
 fn shown(node: &Node) -> String {
     match &node.value {
-        Content::Text(text) => format!("\"{}\"", text.split_whitespace().collect::<Vec<_>>().join(" ")),
+        Content::Text(text) if text.contains('\n') => {
+            format!("\"{}\"", text.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
+        Content::Text(text) => format!("\"{text}\""),
         Content::Int(number) => number.to_string(),
         Content::Float(number) => number.to_string(),
         Content::Bool(value) => value.to_string(),

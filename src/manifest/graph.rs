@@ -45,37 +45,27 @@ fn closure<'a>(
     // Request inputs may always be there, and so are the values of a connection.
     let given = names.iter().filter(|(_, name)| matches!(name.kind, Kind::Input | Kind::BuiltIn)).map(|(id, _)| id);
     let mut table: BTreeSet<NameId> = given.chain(starts.iter().copied()).collect();
-    let mut waiting: Vec<(OperationId, &Operation)> = (0..).map(OperationId).zip(operations).collect();
+    let operations: Vec<&Operation> = operations.into_iter().collect();
+    let mut waiting: Vec<OperationId> = (0..).map(OperationId).take(operations.len()).collect();
     let mut waves: Vec<Vec<OperationId>> = Vec::new();
+    let operation = |id: &OperationId| operations.get(usize::from(id.0)).copied();
     loop {
-        let fallback_runs =
-            |operation: &Operation| operation.fallback_of.is_none_or(|id| waves.iter().flatten().any(|ran| *ran == id));
-        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(_, operation)| {
-            operation.needs.iter().all(|need| is_met(need, &table)) && fallback_runs(operation)
-        });
+        let has_needs = |o: &Operation| o.needs.iter().all(|need| is_met(need, &table));
+        // A fallback waits for what it falls back on, unless that cannot run itself.
+        let may_start = |o: &Operation| {
+            o.fallback_of.is_none_or(|before| {
+                waves.iter().flatten().any(|ran| *ran == before) || !operation(&before).is_some_and(has_needs)
+            })
+        };
+        let is_ready = |id: &OperationId| operation(id).is_some_and(|o| has_needs(o) && may_start(o));
+        let (ready, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_ready);
         if ready.is_empty() {
-            // A fallback also runs when what it falls back on was skipped for want of its needs.
-            let (skipped, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, operation)| {
-                operation.fallback_of.is_some() && operation.needs.iter().all(|need| is_met(need, &table))
-            });
-            if skipped.is_empty() {
-                return (waves, table);
-            }
-            (waiting, waves) = (rest, add(waves, skipped, &mut table));
-            continue;
+            return (waves, table);
         }
-        (waiting, waves) = (rest, add(waves, ready, &mut table));
+        table.extend(ready.iter().filter_map(operation).flat_map(|o| o.provides.iter().copied()));
+        waves.push(ready);
+        waiting = rest;
     }
-}
-
-fn add(
-    mut waves: Vec<Vec<OperationId>>,
-    ready: Vec<(OperationId, &Operation)>,
-    table: &mut BTreeSet<NameId>,
-) -> Vec<Vec<OperationId>> {
-    table.extend(ready.iter().flat_map(|(_, operation)| operation.provides.iter().copied()));
-    waves.push(ready.into_iter().map(|(id, _)| id).collect());
-    waves
 }
 
 fn is_met(need: &Need, table: &BTreeSet<NameId>) -> bool {

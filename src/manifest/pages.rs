@@ -31,7 +31,6 @@ pub const PAGES: &[(&str, &str)] = pages! {
     "no-effect"
     "no-lookups"
     "no-needs"
-    "one-of"
     "one-request"
     "one-source"
     "open-listener"
