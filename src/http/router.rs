@@ -25,6 +25,8 @@ pub fn router(edge: Arc<Edge>) -> Result<Router, Error> {
     let telephony = Router::new().route(studio::PATH, any(studio_context));
     let desktop = Router::new()
         .route("/api/context", get(context::answer).post(context::answer).delete(context::forget))
+        // before the layer, so that a preflight comes to it
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(cors(&edge.config.server.cors_origins)?);
     let integrations = Router::new().route("/api/audit", get(audit::search));
     let operations = Router::new()
@@ -37,7 +39,7 @@ pub fn router(edge: Arc<Edge>) -> Result<Router, Error> {
         .merge(integrations)
         .merge(operations)
         .fallback(|| async { Code::NotFound })
-        .method_not_allowed_fallback(|| async { Code::MethodNotAllowed })
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| Code::Internal.into_response()))
         .with_state(edge))
 }
@@ -48,6 +50,10 @@ async fn studio_context(
     request: Request<Body>,
 ) -> Response {
     studio::answer(&edge, peer, request).await
+}
+
+async fn method_not_allowed() -> Code {
+    Code::MethodNotAllowed
 }
 
 /// Browsers may call from exactly these origins. Credentials travel in a header, so cookies are

@@ -7,6 +7,10 @@ pub mod json;
 pub mod missing;
 pub mod text;
 
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "JSON of our own making")]
+mod tests;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
