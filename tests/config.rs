@@ -94,7 +94,15 @@ fn the_published_environment_names_make_the_published_sources() {
     assert_eq!((sql.pool.max, sql.pool.queue), (10, 0));
     assert_eq!(sql.pool.acquire_timeout, Duration::from_secs(3));
     assert_eq!(sql.pool.statement_timeout, Duration::from_secs(5));
-    let printed = format!("{loaded:?} {:?} {}", loaded.config, loaded.explain());
+    let explained = loaded.explain();
+    for line in [
+        "From phone\n  1. hubspot.contact_by_phone, salesforce.contact_by_phone, database.customer,",
+        "From customer_id\n  1. payment.status, appointment.upcoming, inventory.availability\n",
+        "only when hubspot.contact_by_phone found nobody or did not run",
+    ] {
+        assert!(explained.contains(line), "{line} is not in\n{explained}");
+    }
+    let printed = format!("{loaded:?} {:?} {explained}", loaded.config);
     for secret in ["canary", "p@ss", "p%40ss"] {
         assert!(!printed.contains(secret), "{secret}");
     }

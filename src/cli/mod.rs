@@ -158,7 +158,7 @@ fn loaded(args: &ConfigArgs) -> anyhow::Result<Result<Loaded, ExitCode>> {
     Ok(match config::load(&layers) {
         Ok(loaded) => Ok(loaded),
         Err(invalid) => {
-            eprint!("{invalid}");
+            eprintln!("{invalid}");
             Err(ExitCode::from(78)) // EX_CONFIG
         }
     })

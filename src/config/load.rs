@@ -145,8 +145,11 @@ impl fmt::Display for Invalid {
         for diagnostic in &self.diagnostics {
             writeln!(f, "{}", render(diagnostic, &self.files))?;
         }
-        let count = |severity| self.diagnostics.iter().filter(|d| d.severity == severity).count();
-        write!(f, "{} errors, {} warnings", count(Severity::Error), count(Severity::Warning))
+        let count = |severity, word| {
+            let count = self.diagnostics.iter().filter(|d| d.severity == severity).count();
+            format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+        };
+        write!(f, "{}, {}", count(Severity::Error, "error"), count(Severity::Warning, "warning"))
     }
 }
 
