@@ -145,11 +145,11 @@ impl fmt::Display for Invalid {
         for diagnostic in &self.diagnostics {
             writeln!(f, "{}", render(diagnostic, &self.files))?;
         }
-        let count = |severity, word| {
+        let count = |word, severity| {
             let count = self.diagnostics.iter().filter(|d| d.severity == severity).count();
             format!("{count} {word}{}", if count == 1 { "" } else { "s" })
         };
-        write!(f, "{}, {}", count(Severity::Error, "error"), count(Severity::Warning, "warning"))
+        write!(f, "{}, {}", count("error", Severity::Error), count("warning", Severity::Warning))
     }
 }
 
