@@ -81,6 +81,7 @@ pub async fn metrics(State(edge): State<Arc<Edge>>, Extension(peer): Extension<P
     {
         return refused.response(BEARER);
     }
+    edge.engine.show_gauges();
     let audit = edge.audit.health();
     edge.metrics.audit_lost.absolute(audit.lost);
     edge.metrics.audit_waiting.set(f64::from(u32::try_from(audit.waiting).unwrap_or(u32::MAX)));

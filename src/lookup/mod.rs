@@ -258,10 +258,14 @@ impl Engine {
         self.shared.plan.sources.iter().zip(&self.shared.sources).map(of).collect()
     }
 
-    /// Brings gauges up to date and forgets budgets of long ago; call it every few seconds.
+    /// Forgets budgets of long ago; call it every few seconds.
     pub fn upkeep(&self) {
-        use crate::source::breaker::State;
         self.shared.budget.upkeep();
+    }
+
+    /// Brings the gauges up to date, for whoever reads them next.
+    pub fn show_gauges(&self) {
+        use crate::source::breaker::State;
         let (entries, bytes) = self.shared.cache.size();
         self.shared.metrics.cache_contexts.set(entries as f64);
         self.shared.metrics.cache_bytes.set(bytes as f64);

@@ -17,6 +17,18 @@ const SWITCHES: [(&str, &str); 3] = [
     ("DEBUG_WEBHOOK", "caller_context::webhooks=debug"),
 ];
 
+/// Crates that log what they are given: numbers, URLs and headers of requests, SQL with its values.
+/// Whatever the filter says, they are not heard.
+const SILENCED: [&str; 7] = [
+    "rlibphonenumber=off",
+    "hyper=off",
+    "hyper_util=off",
+    "reqwest=off",
+    "tokio_postgres=off",
+    "mysql_async=off",
+    "h2=off",
+];
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the log filter cannot be read")]
@@ -45,6 +57,9 @@ pub fn install(logging: &Logging, switch: impl Fn(&str) -> bool) -> Result<(), E
 
 fn filter(base: &str, switch: impl Fn(&str) -> bool) -> Result<EnvFilter, Error> {
     let mut filter = EnvFilter::builder().parse(base)?;
+    for directive in SILENCED {
+        filter = filter.add_directive(directive.parse()?);
+    }
     for (name, directive) in SWITCHES {
         if switch(name) {
             filter = filter.add_directive(directive.parse()?);
@@ -106,6 +121,16 @@ mod tests {
         assert!(text.contains("caller_context::source=debug"), "{text}");
         assert!(!text.contains("webhooks"), "{text}");
         assert!(super::filter("][", |_| false).is_err());
+    }
+
+    #[test]
+    fn crates_that_log_numbers_stay_silent_under_any_filter() {
+        let Ok(filter) = filter("trace,hyper=trace,rlibphonenumber=trace", |_| false) else { panic!("a valid filter") };
+        let text = filter.to_string();
+        for silenced in SILENCED {
+            assert!(text.contains(silenced), "{text}");
+        }
+        assert!(!text.contains("hyper=trace") && !text.contains("rlibphonenumber=trace"), "{text}");
     }
 
     #[test]
