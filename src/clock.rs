@@ -29,14 +29,16 @@ impl Clock {
         Instant::now()
     }
 
+    /// Wall time in whole milliseconds, as it is shown and stored.
     pub fn now(&self) -> Timestamp {
-        match self.anchor {
+        let now = match self.anchor {
             None => Timestamp::now(),
             Some((start, wall)) => {
                 let since = self.instant().saturating_duration_since(start);
                 wall.checked_add(jiff::SignedDuration::try_from(since).unwrap_or_default()).unwrap_or(Timestamp::MAX)
             }
-        }
+        };
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
     pub fn since(&self, earlier: Instant) -> Duration {

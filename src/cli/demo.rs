@@ -32,6 +32,8 @@ const VIEWS: [&str; 4] = ["studio", "basic", "advanced", "admin"];
 pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(args.listen.ip().is_loopback(), "the demo's keys are public: it listens on loopback only");
     let clock = Clock::system();
+    let logs = config::load_str("").map_err(|invalid| anyhow::anyhow!("{invalid}"))?.config.logging;
+    logging::install(&logs, |name| std::env::var(name).is_ok_and(|v| v == "true"))?;
     let demo = Demo::start(Setup { listen: args.listen, ..Setup::default() }, clock).await?;
     println!("{}", invitation(demo.app.address, &demo.standins.control_url()));
     demo.app.run(super::asked_to_stop()).await?;
@@ -73,8 +75,6 @@ impl Demo {
         let standins = Standins::start(clock, &tracker).await.context("cannot start the demo's stand-ins")?;
         let layers = layers(&standins, &folder, &setup);
         let loaded = config::load(&layers).map_err(|invalid| anyhow::anyhow!("{invalid}"))?;
-        // tests start many gateways; the first installs the log
-        let _ = logging::install(&loaded.config.logging, |name| std::env::var(name).is_ok_and(|v| v == "true"));
         let app = App::start(Arc::new(loaded.config), KeysFrom::Fixed(keys(&setup)?), clock).await?;
         Ok(Self { app, standins, _folder: folder })
     }

@@ -159,28 +159,36 @@ fn broke_off(error: reqwest::Error) -> CallError {
     if error.is_timeout() && !error.is_connect() {
         return CallError::failed(Failure::Timeout, error);
     }
-    if error.is_builder() || error.is_request() && !error.is_connect() && is_ours(&error) {
+    if error.is_builder() || error.is_request() && !error.is_connect() && is_unparsable(&error) {
         return CallError::failed(Failure::Unreadable, error);
     }
     CallError::BrokeOff(Some(Box::new(error)))
 }
 
 /// hyper could not parse the head of the answer: not a broken connection.
-fn is_ours(error: &reqwest::Error) -> bool {
+fn is_unparsable(error: &reqwest::Error) -> bool {
+    cause::<hyper::Error>(error).is_some_and(hyper::Error::is_parse)
+}
+
+/// The head of the answer arrived and its body did not: broken off, or not what its encoding says.
+fn cut_short(error: reqwest::Error) -> CallError {
+    let error = error.without_url();
+    let failure = match cause::<hyper::Error>(&error) {
+        Some(_) => Failure::Unreachable,
+        None => Failure::Unreadable,
+    };
+    CallError::failed(failure, error)
+}
+
+fn cause<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
-        if let Some(hyper) = next.downcast_ref::<hyper::Error>() {
-            return hyper.is_parse();
+        if let Some(found) = next.downcast_ref() {
+            return Some(found);
         }
         cause = next.source();
     }
-    false
-}
-
-fn cut_short(error: reqwest::Error) -> CallError {
-    let error = error.without_url();
-    let failure = if error.is_decode() { Failure::Unreadable } else { Failure::Unreachable };
-    CallError::failed(failure, error)
+    None
 }
 
 #[cfg(test)]

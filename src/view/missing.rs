@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Lens, Shown};
-use crate::domain::{Context, Match, NameId, SourceState};
+use crate::domain::{Context, Match, NameId, Skip, SourceState};
 use crate::manifest::plan::{Operation, Plan};
 
 /// The reason a name is absent from what the lens shows of a context: `role`, `trust` or
@@ -33,12 +33,15 @@ fn state<'a>(operation: &Operation, context: &'a Context) -> Option<&'a SourceSt
     Some(own.map_or(&report.state, |o| &o.state))
 }
 
+/// What was asked says more than what could not be: a fallback that lacked its input is silent
+/// beside a lookup that found nobody.
 fn weight(state: &SourceState) -> u8 {
     match state {
-        SourceState::Pending => 4,
-        SourceState::Failed(_) => 3,
-        SourceState::Skipped(_) => 2,
-        SourceState::NotFound => 1,
-        SourceState::Found => 0,
+        SourceState::Pending => 5,
+        SourceState::Failed(_) => 4,
+        SourceState::Skipped(Skip::Needs(_)) => 0,
+        SourceState::Skipped(_) => 3,
+        SourceState::NotFound => 2,
+        SourceState::Found => 1,
     }
 }
