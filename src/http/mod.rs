@@ -12,7 +12,7 @@ mod peer;
 mod router;
 mod server;
 mod studio;
-mod twilio_signature;
+pub mod twilio_signature;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,0 +1,35 @@
+//! What the gateway asks HubSpot and Salesforce, and what the stand-ins answer, judged by each
+//! vendor's OpenAPI document; and the signatures that Twilio prints, verified. The documents are not
+//! part of this repository: `$VENDOR_CONTRACTS` says where they are.
+
+mod court;
+mod hubspot;
+mod prism;
+mod recorder;
+mod salesforce;
+mod twilio;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+type Result<T = ()> = std::result::Result<T, Failed>;
+
+/// A file of the vendors' documents; where it is not there, the test is SKIPPED by name.
+fn document(test: &str, file: &str) -> Result<Option<PathBuf>> {
+    let folder = std::env::var_os("VENDOR_CONTRACTS").map_or("../shared/vendors".into(), PathBuf::from);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(file);
+    if path.is_file() {
+        return Ok(Some(path));
+    }
+    skip(test, &format!("{file}; VENDOR_CONTRACTS says where the vendors' documents are"))
+}
+
+fn skip<T>(test: &str, needs: &str) -> Result<Option<T>> {
+    if std::env::var("REQUIRE_CONTRACTS").is_ok_and(|value| value == "1") {
+        return Err(format!("{test} needs {needs}").into());
+    }
+    // Straight to the terminal: what a passing test prints is swallowed.
+    writeln!(std::io::stderr(), "SKIPPED: {test} needs {needs}")?;
+    Ok(None)
+}
