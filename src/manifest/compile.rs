@@ -9,9 +9,9 @@ use super::plan::{Limits, Operation, OperationId, Rate, Request, SqlEngine};
 use super::reading::{ErrorRules, Record};
 use super::scope::{Need, Scope};
 use super::sql::Statement;
-use super::template::{HttpRequest, Maps};
+use super::template::{HttpRequest, Maps, spellings};
 use super::tree::{self, Content, Entry, Node, Reader, Table, wrong_type};
-use crate::domain::{NameId, SourceId, Spelling, Value, canonical};
+use crate::domain::{NameId, SourceId, Value, canonical};
 
 const REQUEST_KEYS: &[&str] =
     &["get", "post", "put", "patch", "delete", "sql", "query", "headers", "body", "form", "spellings"];
@@ -162,30 +162,6 @@ impl Compile<'_> {
 /// Where lookups start: what a request can know of a caller.
 pub const STARTS: [(&str, NameId); 3] =
     [("phone", canonical("phone")), ("email", canonical("email")), ("customer_id", canonical("customer_id"))];
-
-const SPELLINGS: [(&str, Spelling); 6] = [
-    ("e164", Spelling::E164),
-    ("national", Spelling::National),
-    ("national_format", Spelling::NationalFormat),
-    ("digits", Spelling::Digits),
-    ("last10", Spelling::Last10),
-    ("last7", Spelling::Last7),
-];
-
-fn spellings(reader: &Reader<'_>) -> Vec<Spelling> {
-    let mut list = Vec::new();
-    for (text, origin) in reader.texts("spellings").unwrap_or_default() {
-        match SPELLINGS.iter().find(|(word, _)| *word == text) {
-            Some((_, spelling)) => list.push(*spelling),
-            None => {
-                let help = did_you_mean(text, SPELLINGS.iter().map(|(word, _)| *word));
-                let problem = format!("`{text}` is not a spelling of a number");
-                reader.diagnostics.error_help("unknown-conversion", origin, problem, help);
-            }
-        }
-    }
-    list
-}
 
 /// `[map.<name>]`: text, number or true/false on the right.
 pub fn maps(manifest: &Reader<'_>) -> Maps {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::diagnostic::{Origin, did_you_mean};
+use super::diagnostic::{Origin, suggest};
 use super::scope::Scope;
 use super::template::Env;
 use crate::domain::{Skip, Spelling, Type, Value};
@@ -73,7 +73,7 @@ pub(super) fn spelling(word: &str) -> Option<Spelling> {
     }
 }
 
-pub(super) fn spelling_words() -> impl Iterator<Item = &'static str> {
+pub(super) fn spelling_words() -> impl Iterator<Item = &'static str> + Clone {
     let spell =
         |(word, conversion): &(&'static str, Conversion)| matches!(conversion, Conversion::Spell(_)).then_some(*word);
     std::iter::once("e164").chain(WORDS.iter().filter_map(spell))
@@ -85,20 +85,10 @@ impl Conversion {
             return Some(conversion.clone());
         }
         if let Some(name) = text.strip_prefix("map.") {
-            if scope.maps.maps.contains_key(name) {
-                return Some(Self::Map(name.into()));
-            }
-            let help = did_you_mean(name, scope.maps.maps.keys().map(|k| &**k));
-            scope.diagnostics.error_help("unknown-name", origin, format!("there is no `[map.{name}]`"), help);
-            return None;
+            return scope.map(name, origin).map(Self::Map);
         }
         if let Some(name) = text.strip_prefix("table.") {
-            if let Some(known) = scope.tables.iter().find(|known| &***known == name) {
-                return Some(Self::Table(known.clone()));
-            }
-            let help = did_you_mean(name, scope.tables.iter().map(|k| &**k));
-            scope.diagnostics.error_help("unknown-name", origin, format!("there is no `[table.{name}]`"), help);
-            return None;
+            return scope.table(name, origin).map(Self::Table);
         }
         if let Some(count) = text.strip_prefix("max:").and_then(|n| n.trim().parse().ok()) {
             return Some(Self::Max(count));
@@ -110,13 +100,8 @@ impl Conversion {
         }
         let known = WORDS.iter().map(|(word, _)| *word).chain(["max:40", "join:','"]);
         let word = text.split(':').next().unwrap_or(text);
-        scope.diagnostics.error_help(
-            "unknown-conversion",
-            origin,
-            format!("`{text}` is not a conversion"),
-            did_you_mean(word, known.clone())
-                .or_else(|| Some(format!("known: {}", known.collect::<Vec<_>>().join(", ")))),
-        );
+        let message = format!("`{text}` is not a conversion");
+        scope.diagnostics.error_help("unknown-conversion", origin, message, suggest(word, known));
         None
     }
 

@@ -200,6 +200,11 @@ pub(crate) fn veiled(line: &str) -> String {
     out.into_iter().collect()
 }
 
+/// "did you mean `x`?", else all that is known.
+pub fn suggest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+    did_you_mean(word, known.clone()).or_else(|| Some(format!("known: {}", known.collect::<Vec<_>>().join(", "))))
+}
+
 /// "did you mean `x`?" for the nearest of `known`, if one is near enough to be a slip.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     known

@@ -35,7 +35,7 @@ impl Language {
         WORDS.iter().find(|(known, _)| *known == word).map(|(_, language)| *language)
     }
 
-    pub fn words() -> impl Iterator<Item = &'static str> {
+    pub fn words() -> impl Iterator<Item = &'static str> + Clone {
         WORDS.iter().map(|(word, _)| *word)
     }
 

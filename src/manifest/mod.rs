@@ -2,17 +2,21 @@
 //! No network, no vendor names. At run time only the plan is used.
 
 mod accept;
+mod address;
 pub mod builtin;
 pub mod check;
 pub mod compile;
 mod convert;
 pub mod diagnostic;
 mod errors;
+mod evaluate;
 mod expression;
 pub mod graph;
 mod hole;
 mod language;
+mod operand;
 pub mod pages;
+mod parts;
 mod path;
 pub mod plan;
 pub mod reading;

@@ -100,6 +100,32 @@ impl Scope<'_> {
         text.split('|').map(|name| self.name(name.trim(), origin)).collect()
     }
 
+    /// The `[map.<name>]` of that name.
+    pub fn map(&self, name: &str, origin: Origin) -> Option<Arc<str>> {
+        self.one_of("map", name, origin, &mut self.maps.maps.keys())
+    }
+
+    /// The `[table.<name>]` of that name.
+    pub fn table(&self, name: &str, origin: Origin) -> Option<Arc<str>> {
+        self.one_of("table", name, origin, &mut self.tables.iter())
+    }
+
+    fn one_of(
+        &self,
+        kind: &str,
+        name: &str,
+        origin: Origin,
+        known: &mut dyn Iterator<Item = &Arc<str>>,
+    ) -> Option<Arc<str>> {
+        let known: Vec<&Arc<str>> = known.collect();
+        if let Some(found) = known.iter().find(|known| &****known == name) {
+            return Some(Arc::clone(found));
+        }
+        let help = did_you_mean(name, known.iter().map(|known| &***known));
+        self.diagnostics.error_help("unknown-name", origin, format!("there is no `[{kind}.{name}]`"), help);
+        None
+    }
+
     pub fn variable(&self, text: &str) -> Option<&Variable> {
         self.variables.iter().find(|v| &*v.text == text)
     }

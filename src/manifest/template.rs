@@ -10,15 +10,16 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 
+use super::address::request_line;
 use super::convert;
-use super::diagnostic::{Origin, did_you_mean};
-use super::hole::{Context, Hole, Piece, Template};
-use super::language::{Language, Query, check_undeclared};
+use super::diagnostic::suggest;
+use super::hole::{Context, Hole, Template};
+use super::language::Query;
+use super::parts::{body, headers, query};
 use super::plan::Source;
 use super::reading::Record;
-use super::render::encode_query;
 use super::scope::{Need, Scope};
-use super::tree::{Content, Entry, Node, Reader, wrong_type};
+use super::tree::Reader;
 use crate::domain::{NameId, Phone, Spelling, Value};
 
 /// `[map.<name>]` tables: value -> value, compared without case; `*` is anything else.
@@ -126,14 +127,6 @@ pub(super) enum Json {
     Array(Vec<Json>),
 }
 
-/// What a part of a body is made of.
-#[derive(Clone, Copy, Default)]
-struct Made {
-    constants: bool,
-    required: bool,
-    optional: bool,
-}
-
 impl Maps {
     /// The entry for `key`, else the one for anything else.
     pub fn lookup(&self, map: &str, key: &str) -> Option<&Value> {
@@ -220,480 +213,116 @@ impl HttpRequest {
     }
 }
 
-fn spellings(operation: &Reader<'_>) -> Vec<Spelling> {
+/// `spellings`: the ways of writing the caller's number that are tried, in order.
+pub(super) fn spellings(operation: &Reader<'_>) -> Vec<Spelling> {
     let mut spellings = Vec::new();
     for (word, origin) in operation.texts("spellings").unwrap_or_default() {
         match convert::spelling(word) {
             Some(spelling) if spellings.contains(&spelling) => {}
             Some(spelling) => spellings.push(spelling),
-            None => operation.diagnostics.error_help(
-                "unknown-conversion",
-                origin,
-                format!("`{word}` is not a spelling of phone numbers"),
-                did_you_mean(word, convert::spelling_words())
-                    .or_else(|| Some(format!("known: {}", convert::spelling_words().collect::<Vec<_>>().join(", ")))),
-            ),
+            None => {
+                let message = format!("`{word}` is not a spelling of phone numbers");
+                let help = suggest(word, convert::spelling_words());
+                operation.diagnostics.error_help("unknown-conversion", origin, message, help);
+            }
         }
     }
     spellings
 }
 
-fn request_line(operation: &Reader<'_>, cx: &Context<'_>) -> Option<(Method, Vec<UrlPart>)> {
-    let keys: [(&'static str, Method); 5] = [
-        ("get", Method::GET),
-        ("post", Method::POST),
-        ("put", Method::PUT),
-        ("patch", Method::PATCH),
-        ("delete", Method::DELETE),
-    ];
-    let mut found = keys.into_iter().filter_map(|(key, method)| Some((method, operation.node(key)?, key)));
-    let Some((method, node, key)) = found.next() else {
-        let help = "write `get = \"/path\"` (or post, put, patch, delete)";
-        cx.error("one-request", operation.origin, "this operation has no request", help);
-        return None;
-    };
-    // the others are asked for too, so that they count as known
-    if let Some((_, second, other)) = found.fold(None, |first, next| first.or(Some(next))) {
-        let message = format!("this operation has two requests, `{key}` and `{other}`");
-        cx.error("one-request", second.origin, message, "make it two operations");
-        return None;
-    }
-    let text = operation.text(key)?;
-    let base = cx.scope.base_url;
-    let url = match text.contains("://") || text.starts_with('{') {
-        true => address(text, node.origin, cx).and_then(|(parts, host)| {
-            check_host(&host, node.origin, cx)?;
-            Some(parts)
-        }),
-        false => {
-            let (base, origin) = base?;
-            // where it leads is judged with the connection it belongs to
-            let base = address(base.trim_end_matches('/'), origin, cx).map(|(parts, _)| parts);
-            let path =
-                Template::compile(text, node.origin, cx).and_then(|path| path_parts(path.pieces, node.origin, cx));
-            base.zip(path).map(|(mut parts, path)| {
-                if !text.starts_with('/') {
-                    parts.push(UrlPart::Text("/".into()));
-                }
-                parts.extend(path);
-                parts
-            })
+#[cfg(test)]
+mod tests {
+    use crate::manifest::trial::compile;
+
+    /// What is wrong, and that the caret stands on the words at fault.
+    #[test]
+    fn problems_and_their_places() {
+        let table: &[(&str, &[&str])] = &[
+            // requests
+            ("headers.a = 'x'", &["one-request: h"]),
+            ("get = '/a'\npost = '/b'", &["one-request: '/b'"]),
+            ("post = '/a'\nbody = {}\nform = { a = 'x' }", &["body-and-form: { a = 'x' }"]),
+            ("get = '/a'\nbody = { a = 1 }", &["body-with-get: { a = 1 }"]),
+            ("get = '/a?b=c'", &["wrong-value: '/a?b=c'"]),
+            ("get = 'http://api.example.com/a'", &["insecure-url: 'http://api.example.com/a'"]),
+            ("get = 'https://api.example.org/a'", &["foreign-host: 'https://api.example.org/a'"]),
+            ("get = 'https://crm.example.com/a'", &["foreign-host: 'https://crm.example.com/a'"]),
+            ("get = 'https://u@api.example.com/a'", &["foreign-host: 'https://u@api.example.com/a'"]),
+            ("get = 'https://{portal}.example.org/a'", &["foreign-host: 'https://{portal}.example.org/a'"]),
+            ("get = '/a'\nspellings = ['e164']", &["spellings-unused: ['e164']"]),
+            ("get = '/{phone}'\nspellings = ['nationl']", &["unknown-conversion: 'nationl'"]),
+            ("get = '/a'\nqueri.a = 1", &["unknown-key: queri"]),
+            ("get = '/a'\nquery.a = { b = 1, c = 2 }", &["wrong-type: { b = 1, c = 2 }"]),
+            ("get = '/a'\nheaders.'a b' = 'x'", &["wrong-value: 'a b'"]),
+            ("get = '/a'\nheaders.a = \"x\\ny\"", &["wrong-value: \"x\\ny\""]),
+            ("post = '/a'\nbody = { when = 'own.x', value = 1 }", &["wrong-value: { when = 'own.x', value = 1 }"]),
+            // holes
+            ("get = '/a/{phone'", &["hole-syntax: {"]),
+            ("get = '/a}'", &["hole-syntax: }"]),
+            ("get = '/a/{}'", &["hole-syntax: {}"]),
+            ("get = '/a/{a b}'", &["hole-syntax: {a b}"]),
+            ("get = '/a/{phon}'", &["unknown-name: {phon}"]),
+            ("get = '/a/{shop.id}'", &["foreign-name: {shop.id}"]),
+            ("get = '/{phone|natinal}'", &["unknown-conversion: {phone|natinal}"]),
+            ("get = '/{phone|map.x}'", &["unknown-name: {phone|map.x}"]),
+            ("get = '/{phone|unix_s}'", &["conversion-type: {phone|unix_s}"]),
+            ("get = '/{own.id}'", &["hole-not-needed: {own.id}"]),
+            ("needs = ['phone | email']\nget = '/{phone}'", &["hole-not-needed: {phone}"]),
+            ("get = '/{stage}'", &["hole-not-needed: {stage}"]),
+            ("get = '/{own.id?}'", &["optional-in-path: {own.id?}"]),
+            ("get = '{portal?}/a'", &["optional-in-path: {portal?}"]),
+            ("get = '/a'\nquery.'{phone}' = 1", &["hole-in-key: '{phone}'"]),
+            ("get = '/{phones}'", &["list-needs-join: {phones}"]),
+            ("get = '/a'\nquery.a = 'x {phones}'", &["list-needs-join: {phones}"]),
+            ("get = '/a'\nheaders.a = '{phones}'", &["list-needs-join: {phones}"]),
+            ("post = '/a'\nform.a = '{phones}'", &["list-needs-join: {phones}"]),
+            ("get = '/a'\nquery.a = \"a\\tb {now}\"", &["time-needs-format: {now}"]),
+            ("post = '/a'\nbody.a = '{now}'", &["time-needs-format: {now}"]),
+            ("get = '/a'\nheaders.a = '{secret}'", &["secret-outside-auth: {secret}"]),
+            ("get = '/a'\nquery.a = '{select}'", &["missing-key: {select}"]),
+            ("get = '/a'\nquery.a = { soql = \"A = '{phone}'\" }", &["quoted-hole: {phone}"]),
+            ("get = '/a'\nquery.a = \"\"\"\n  SELECT Id\n  WHERE A = {phone}\"\"\"", &["undeclared-language: {phone}"]),
+            ("get = '/a'\nquery.'$filter' = 'a eq {phone}'", &["undeclared-language: {phone}"]),
+            ("get = '/a'\nquery.a = { sql = 'x' }", &["unknown-language: sql"]),
+            ("post = '/a'\nbody.f = [{ k = 'a', v = '{own.x?}' }]", &["constants-only: { k = 'a', v = '{own.x?}' }"]),
+            // all of one run
+            (
+                "post = '/{x}'\nquery.b = '{y}'\nbody.c = '{z}'",
+                &["unknown-name: {x}", "unknown-name: {y}", "unknown-name: {z}"],
+            ),
+            // readings
+            ("get = '/a'\nreads = 'contact'", &["unknown-name: 'contact'"]),
+            ("get = '/a'\nrecords = 'a..b'", &["path-syntax: ."]),
+            ("get = '/a'\nprovides.name = 'a[x]'", &["path-syntax: ["]),
+            ("get = '/a'\nprovides.name = 'a.{phone}'", &["hole-in-path: {phone}"]),
+            ("get = '/a'\nprovides.nam = 'a'", &["unknown-field: nam"]),
+            ("get = '/a'\nprovides.company.nme = 'a'", &["unknown-field: nme"]),
+            ("get = '/a'\nprovides.own.card_number = 'a'", &["never-field: card_number"]),
+            ("get = '/a'\nprovides.path = 'a'", &["reserved-name: path"]),
+            ("get = '/a'\nprovides.deals = 'a'", &["field-type: deals"]),
+            ("get = '/a'\nprovides.vip = { count = 'a[]' }", &["field-type: { count = 'a[]' }"]),
+            ("get = '/a'\nprovides.lead_score = { value = 'x' }", &["field-type: { value = 'x' }"]),
+            (
+                "get = '/a'\nprovides.vip = { path = 'a', as = 'unix_s' }",
+                &["field-type: { path = 'a', as = 'unix_s' }"],
+            ),
+            ("get = '/a'\nprovides.name = { path = 'a', as = 'unix' }", &["wrong-value: 'unix'"]),
+            ("get = '/a'\nprovides.name = { path = 'a', join = ['b'] }", &["one-source: join"]),
+            ("get = '/a'\nprovides.name = { map = 'x' }", &["one-source: { map = 'x' }"]),
+            ("get = '/a'\nprovides.name = { path = 'a', map = 'x' }", &["unknown-name: 'x'"]),
+            ("get = '/a'\nprovides.name = { path = 'a', pats = 'x' }", &["unknown-key: pats"]),
+            ("get = '/a'\nwhere = { path = 'a' }", &["missing-key: { path = 'a' }"]),
+            ("get = '/a'\nrank = ['-seen']", &["rank-not-total: '-seen'"]),
+            ("get = '/a'\nlist.deals = { item = { name = 'a' } }", &["list-without-id: { name = 'a' }"]),
+            ("get = '/a'\nlist.deals = { item = { id = 'a', nme = 'b' } }", &["unknown-field: nme"]),
+            ("get = '/a'\nlist.tags = { item = { id = 'a' } }", &["unknown-field: tags"]),
+            ("get = '/{phone}'\nemails = ['mail']\nprovides.name = 'a'", &["unverified-search: g"]),
+            ("get = '/a'\nerror.limit = [{ status = [404] }]", &["unknown-name: limit"]),
+            ("get = '/a'\nerror.limited = [{ status = [99] }]", &["wrong-type: 99"]),
+            ("get = '/a'\nerror.limited = [{ path = 'a' }]", &["missing-key: { path = 'a' }"]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(compile(text).err().unwrap_or_default(), *expected, "{text}");
         }
-    };
-    Some((method, url?))
-}
-
-/// A whole URL, and its scheme and host as far as they are written down: a brace where a value
-/// will stand.
-fn address(text: &str, origin: Origin, cx: &Context<'_>) -> Option<(Vec<UrlPart>, String)> {
-    let mut parts = Vec::new();
-    let mut path = Vec::new();
-    let mut host = String::new();
-    for piece in Template::compile(text, origin, cx)?.pieces {
-        // the host ends at the first slash behind the scheme's
-        let from = host.find("://").map_or(usize::MAX, |at| at + 3);
-        match piece {
-            piece if !path.is_empty() => path.push(piece),
-            Piece::Hole(hole) => {
-                host.push('{');
-                parts.push(UrlPart::Origin(hole));
-            }
-            Piece::Text(text) => {
-                let scheme = if from == usize::MAX { text.find("://").map_or(0, |at| at + 3) } else { 0 };
-                let slash = text.get(scheme..).and_then(|rest| rest.find('/'));
-                let (before, after) = text.split_at(slash.map_or(text.len(), |at| scheme + at));
-                host.push_str(before);
-                parts.push(UrlPart::Text(before.into()));
-                if !after.is_empty() {
-                    path.push(Piece::Text(after.into()));
-                }
-            }
-        }
-    }
-    parts.extend(path_parts(path, origin, cx)?);
-    Some((parts, host))
-}
-
-/// Judges a URL of the operation's own. What begins with a hole (`{own.next_page}`) is judged when
-/// the request is made.
-fn check_host(host: &str, origin: Origin, cx: &Context<'_>) -> Option<()> {
-    if host.starts_with('{') {
-        return Some(());
-    }
-    let (scheme, host) = host.split_once("://").unwrap_or(("", host));
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| match port.parse::<u16>() {
-        Ok(_) => name,
-        Err(_) => host,
-    });
-    let loopback = matches!(name, "localhost" | "[::1]") || name.starts_with("127.");
-    if scheme != "https" && !(scheme == "http" && loopback) {
-        cx.error("insecure-url", origin, "credentials would be sent over plain http", "use https");
-        return None;
-    }
-    // what follows the last hole is sure; the rest is judged when the request is made
-    let sure = name.rsplit_once('{').map(|(_, sure)| sure);
-    let allowed = |pattern: &str| match (pattern.strip_prefix('*'), sure) {
-        (Some(suffix), None) => name.len() > suffix.len() && name.ends_with(suffix),
-        (None, None) => pattern.eq_ignore_ascii_case(name),
-        (Some(suffix), Some(sure)) => suffix.ends_with(sure) || sure.ends_with(suffix),
-        (None, Some(sure)) => pattern.ends_with(sure),
-    };
-    if host.contains('@') || !cx.scope.hosts.iter().any(|pattern| allowed(pattern)) {
-        let message = format!("`{}` is not among the hosts that credentials may go to", name.replace('{', "…"));
-        cx.error("foreign-host", origin, message, "add it to `hosts`");
-        return None;
-    }
-    Some(())
-}
-
-fn path_parts(pieces: Vec<Piece>, origin: Origin, cx: &Context<'_>) -> Option<Vec<UrlPart>> {
-    let mut sound = true;
-    let mut parts = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => {
-                if text.contains(['?', '#']) {
-                    cx.error("wrong-value", origin, "a path has no `?` and no `#`", "write parameters under `query`");
-                    sound = false;
-                }
-                parts.push(UrlPart::Text(text));
-            }
-            Piece::Hole(hole) => {
-                if hole.optional {
-                    let help = "name it in `needs` and take the `?` away";
-                    cx.error("optional-in-path", hole.origin, "a path has no optional parts", help);
-                    sound = false;
-                }
-                sound &= hole.check_scalar(cx);
-                parts.push(UrlPart::Segment(hole));
-            }
-        }
-    }
-    sound.then_some(parts)
-}
-
-fn check_key(entry: &Entry, cx: &Context<'_>) -> bool {
-    let holed = entry.key.find('{').is_some_and(|at| entry.key.get(at..).is_some_and(|rest| rest.contains('}')));
-    if holed {
-        cx.error("hole-in-key", entry.key_origin, "keys have no holes", "");
-    }
-    !holed
-}
-
-fn query(entries: &[Entry], cx: &Context<'_>) -> Option<Vec<Parameter>> {
-    let mut parameters = Vec::new();
-    // every entry is compiled, also after a wrong one
-    let wrong = entries.iter().filter(|entry| query_entry(entry, &mut parameters, cx).is_none()).count();
-    (wrong == 0).then_some(parameters)
-}
-
-fn query_entry(entry: &Entry, parameters: &mut Vec<Parameter>, cx: &Context<'_>) -> Option<()> {
-    if !check_key(entry, cx) {
-        return None;
-    }
-    let nodes = entry.value.as_array().unwrap_or(std::slice::from_ref(&entry.value));
-    for node in nodes {
-        parameters.push(parameter(&entry.key, node, cx)?);
-    }
-    Some(())
-}
-
-/// One `key=value`. A hole that holds a list repeats the key.
-fn parameter(key: &str, node: &Node, cx: &Context<'_>) -> Option<Parameter> {
-    let constant = |text: &str| {
-        let mut pair = encode_query(key).to_string();
-        pair.push('=');
-        pair.extend(encode_query(text));
-        Parameter::Constant(pair.into())
-    };
-    let text = match &node.value {
-        Content::Text(text) => {
-            let template = Template::compile(text, node.origin, cx)?;
-            if let Some(text) = template.constant() {
-                return Some(constant(text));
-            }
-            let fine = check_undeclared(key, text, &template, cx)
-                && match template.single() {
-                    Some(hole) => hole.check_time(cx),
-                    None => template.check_scalar(cx),
-                };
-            fine.then_some(Text::Template(template))?
-        }
-        Content::Int(number) => return Some(constant(&number.to_string())),
-        Content::Float(number) => return Some(constant(&number.to_string())),
-        Content::Bool(value) => return Some(constant(&value.to_string())),
-        Content::Date(date) => return Some(constant(date)),
-        Content::Table(table) => match table.entries.as_slice() {
-            [entry] => declared(entry, cx)??,
-            _ => {
-                wrong_type(cx.scope.diagnostics, node, "a value, a list of values or a text in a query language");
-                return None;
-            }
-        },
-        Content::Array(_) => {
-            wrong_type(cx.scope.diagnostics, node, "a value");
-            return None;
-        }
-    };
-    if let Text::Query(query) = &text
-        && let Some(text) = query.template.constant()
-    {
-        return Some(constant(text));
-    }
-    Some(Parameter::Text(encode_query(key).to_string().into(), text))
-}
-
-/// `{ soql = "…" }`. The outer `None`: no language of that name, which is reported; the inner:
-/// something is wrong with the text.
-fn declared(entry: &Entry, cx: &Context<'_>) -> Option<Option<Text>> {
-    let Some(language) = Language::parse(&entry.key) else {
-        cx.scope.diagnostics.error_help(
-            "unknown-language",
-            entry.key_origin,
-            format!("`{}` is not a query language", entry.key),
-            did_you_mean(&entry.key, Language::words())
-                .or_else(|| Some(format!("known: {}", Language::words().collect::<Vec<_>>().join(", ")))),
-        );
-        return None;
-    };
-    let Some(text) = entry.value.as_text() else {
-        wrong_type(cx.scope.diagnostics, &entry.value, "a text");
-        return Some(None);
-    };
-    Some(Query::compile(language, text, entry.value.origin, cx).map(Text::Query))
-}
-
-/// The vendor's headers, those of the operation in their place.
-fn headers(own: &[Entry], cx: &Context<'_>) -> Option<Vec<(HeaderName, Header)>> {
-    let vendor = cx.scope.headers.map_or(&[][..], |table| &table.entries);
-    let replaced = |entry: &&Entry| !own.iter().any(|o| o.key.eq_ignore_ascii_case(&entry.key));
-    let mut headers = Vec::new();
-    let mut sound = true;
-    for entry in vendor.iter().filter(replaced).chain(own) {
-        match header(entry, cx) {
-            Some(header) => headers.push(header),
-            None => sound = false,
-        }
-    }
-    sound.then_some(headers)
-}
-
-fn header(entry: &Entry, cx: &Context<'_>) -> Option<(HeaderName, Header)> {
-    if !check_key(entry, cx) {
-        return None;
-    }
-    let Ok(name) = HeaderName::from_bytes(entry.key.as_bytes()) else {
-        cx.error("wrong-value", entry.key_origin, format!("`{}` is not a header's name", entry.key), "");
-        return None;
-    };
-    let Some(text) = entry.value.as_text() else {
-        wrong_type(cx.scope.diagnostics, &entry.value, "a text");
-        return None;
-    };
-    let template = Template::compile(text, entry.value.origin, cx)?;
-    let Some(constant) = template.constant() else {
-        return template.check_scalar(cx).then_some((name, Header::Template(template)));
-    };
-    let value = HeaderValue::from_str(constant).ok();
-    if value.is_none() {
-        cx.error("wrong-value", entry.value.origin, "this text cannot stand in a header", "");
-    }
-    Some((name, Header::Constant(value?)))
-}
-
-fn body(operation: &Reader<'_>, cx: &Context<'_>) -> Option<(Body, Made)> {
-    let (json, form) = (operation.node("body"), operation.node("form"));
-    if let (Some(_), Some(form)) = (json, form) {
-        cx.error("body-and-form", form.origin, "`body` (JSON) and `form` exclude each other", "");
-        return None;
-    }
-    if let Some(node) = json {
-        let mut made = Made::default();
-        return Some((Body::Json(json_part(node, "body", &mut made, cx)?), made));
-    }
-    let mut parameters = Vec::new();
-    let mut sound = true;
-    for entry in operation.entries("form") {
-        sound &= form_entry(&entry.key, entry, &mut parameters, cx).is_some();
-    }
-    match (sound, parameters.is_empty()) {
-        (false, _) => None,
-        (true, true) => Some((Body::None, Made::default())),
-        (true, false) => {
-            let mut made = Made::default();
-            for parameter in &parameters {
-                match parameter {
-                    Parameter::Constant(_) => made.required = true,
-                    Parameter::Text(_, text) => made.add(text),
-                }
-            }
-            Some((Body::Form(parameters), made))
-        }
-    }
-}
-
-fn form_entry(key: &str, entry: &Entry, parameters: &mut Vec<Parameter>, cx: &Context<'_>) -> Option<()> {
-    if !check_key(entry, cx) {
-        return None;
-    }
-    form_value(key, &entry.value, parameters, cx)
-}
-
-fn form_value(key: &str, node: &Node, parameters: &mut Vec<Parameter>, cx: &Context<'_>) -> Option<()> {
-    match &node.value {
-        Content::Table(table) if !is_declared(node) => {
-            for entry in &table.entries {
-                form_entry(&format!("{key}[{}]", entry.key), entry, parameters, cx)?;
-            }
-        }
-        Content::Array(items) => {
-            for item in items {
-                form_value(&format!("{key}[]"), item, parameters, cx)?;
-            }
-        }
-        _ => {
-            let parameter = parameter(key, node, cx)?;
-            if let Parameter::Text(_, Text::Template(template)) = &parameter
-                && !template.check_scalar(cx)
-            {
-                return None;
-            }
-            parameters.push(parameter);
-        }
-    }
-    Some(())
-}
-
-/// A table with a language for its only key is a text in that language.
-fn is_declared(node: &Node) -> bool {
-    matches!(node.as_table().map(|t| t.entries.as_slice()), Some([entry]) if Language::parse(&entry.key).is_some())
-}
-
-fn json_part(node: &Node, key: &str, made: &mut Made, cx: &Context<'_>) -> Option<Json> {
-    let constant = |made: &mut Made, value: serde_json::Value| {
-        made.constants = true;
-        Some(Json::Constant(value.to_string().into_bytes().into()))
-    };
-    match &node.value {
-        Content::Text(text) => {
-            let template = Template::compile(text, node.origin, cx)?;
-            if let Some(text) = template.constant() {
-                return constant(made, text.into());
-            }
-            let fine = check_undeclared(key, text, &template, cx)
-                && match template.single() {
-                    Some(hole) => hole.check_time(cx),
-                    None => template.check_scalar(cx),
-                };
-            let text = fine.then_some(Text::Template(template))?;
-            made.add(&text);
-            Some(Json::Text(text))
-        }
-        Content::Int(number) => constant(made, (*number).into()),
-        Content::Float(number) => constant(made, (*number).into()),
-        Content::Bool(value) => constant(made, (*value).into()),
-        Content::Date(date) => constant(made, (&**date).into()),
-        Content::Array(items) => array(items, key, made, cx),
-        Content::Table(table) => {
-            if let Some(word) = ["for_each", "when"].iter().find(|word| table.get(word).is_some())
-                && table.entries.len() == 2
-            {
-                cx.error("wrong-value", node.origin, format!("`{word}` is for actions; a lookup sends one thing"), "");
-                return None;
-            }
-            if let [entry] = table.entries.as_slice()
-                && is_declared(node)
-            {
-                let text = declared(entry, cx)??;
-                made.add(&text);
-                return Some(Json::Text(text));
-            }
-            let mut members = Vec::with_capacity(table.entries.len());
-            let mut sound = true;
-            let mut inside = Made::default();
-            for entry in &table.entries {
-                sound &= check_key(entry, cx);
-                let Some(value) = json_part(&entry.value, &entry.key, &mut inside, cx) else {
-                    sound = false;
-                    continue;
-                };
-                let mut key = serde_json::Value::from(&*entry.key).to_string().into_bytes();
-                key.push(b':');
-                members.push((key.into(), value));
-            }
-            made.join(inside, table.entries.is_empty());
-            sound.then(|| folded(Json::Object(members)))
-        }
-    }
-}
-
-fn array(items: &[Node], key: &str, made: &mut Made, cx: &Context<'_>) -> Option<Json> {
-    let mut elements = Vec::with_capacity(items.len());
-    let mut sound = true;
-    let mut all = Made::default();
-    for item in items {
-        let mut inside = Made::default();
-        match json_part(item, key, &mut inside, cx) {
-            Some(element) => elements.push(element),
-            None => sound = false,
-        }
-        if inside.constants && inside.optional && !inside.required {
-            let help = "make its value required, or leave the element out";
-            cx.error("constants-only", item.origin, "without its optional values this element says nothing", help);
-            sound = false;
-        }
-        all.join(inside, false);
-    }
-    made.join(all, items.is_empty());
-    sound.then(|| folded(Json::Array(elements)))
-}
-
-/// What has no holes is written out now.
-fn folded(json: Json) -> Json {
-    let constant = match &json {
-        Json::Object(members) => members.iter().all(|(_, value)| matches!(value, Json::Constant(_))),
-        Json::Array(elements) => elements.iter().all(|element| matches!(element, Json::Constant(_))),
-        _ => false,
-    };
-    if !constant {
-        return json;
-    }
-    let mut out = Vec::new();
-    let (open, close) = if matches!(json, Json::Object(_)) { (b'{', b'}') } else { (b'[', b']') };
-    out.push(open);
-    let mut part = |key: &[u8], value: &Json| {
-        if let Json::Constant(bytes) = value {
-            if out.len() > 1 {
-                out.push(b',');
-            }
-            out.extend_from_slice(key);
-            out.extend_from_slice(bytes);
-        }
-    };
-    match &json {
-        Json::Object(members) => members.iter().for_each(|(key, value)| part(key, value)),
-        Json::Array(elements) => elements.iter().for_each(|element| part(&[], element)),
-        _ => {}
-    }
-    out.push(close);
-    Json::Constant(out.into())
-}
-
-impl Made {
-    fn add(&mut self, text: &Text) {
-        let template = match text {
-            Text::Template(template) => template,
-            Text::Query(query) => &query.template,
-        };
-        match template.holes().any(|hole| hole.optional) {
-            true => self.optional = true,
-            false => self.required = true,
-        }
-    }
-
-    fn join(&mut self, inside: Made, empty: bool) {
-        self.constants |= inside.constants || empty;
-        self.required |= inside.required;
-        self.optional |= inside.optional;
     }
 }

@@ -86,6 +86,11 @@ pub(super) fn compile(text: &str) -> Result<Trial, Vec<String>> {
     let record = Record::compile(&reader, &needs, &scope);
     let request = record.as_ref().and_then(|record| HttpRequest::compile(&reader, &needs, record, &scope));
     let errors = ErrorRules::compile(&reader, &scope);
+    if request.is_none() {
+        for key in ["get", "post", "query", "headers", "body", "form", "spellings"] {
+            reader.node(key);
+        }
+    }
     reader.finish();
     let found = diagnostics.into_list();
     let problem = |d: &super::diagnostic::Diagnostic| {
