@@ -196,7 +196,7 @@ fn nobody(caller_id: CallerIdStatus, now: jiff::Timestamp) -> Bytes {
     let status = plain(caller_id.as_str(), 32);
     let empty = "\"candidates\":[],\"fields\":{},\"missing\":{},\"sources\":{}";
     format!(
-        "{{\"identity\":{{\"status\":\"{status}\"}},\"lookup_status\":\"none\",\"lookup_timestamp\":\"{now}\",\
+        "{{\"identity\":{{\"status\":\"{status}\"}},\"lookup_status\":\"none\",\"lookup_timestamp\":\"{now:.3}\",\
          \"match\":\"withheld\",{empty}}}"
     )
     .into()

@@ -20,7 +20,7 @@ use super::parameters::{Parameters, is_form, read_body};
 use super::peer::Peer;
 use super::twilio_signature::{self, Signed};
 use crate::domain::identity::Reason;
-use crate::domain::{CallerId, LookupStatus, Trust, judge};
+use crate::domain::{CallerId, Identity, LookupStatus, Trust, judge};
 use crate::lookup::Purse;
 use crate::telemetry::metrics::{Refusal, Surface};
 use crate::view::attributes::without_context;
@@ -125,7 +125,10 @@ impl Edge {
         match self.deliver(&reader, &answer, shape, question.call_sid, false).await {
             Ok(rendered) => (rendered.bytes, answer.context.status),
             // In strict mode nothing is delivered that could not be noted.
-            Err(_) => self.failed("unreachable", None),
+            Err(_) => match &answer.context.identity {
+                Identity::Phone(phone) => self.failed("unreachable", Some(phone.e164())),
+                Identity::Email(_) | Identity::CustomerId(_) => self.failed("unreachable", None),
+            },
         }
     }
 

@@ -3,13 +3,14 @@
 //! cut.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::missing::reason;
 use super::text::{looks_like_worker, plain};
 use super::{Lens, Rendered};
 use crate::config;
-use crate::domain::{Context, LookupStatus, Match, NameId, SourceId, Value, canonical};
+use crate::domain::{Context, Identity, LookupStatus, Match, NameId, SourceId, Value, canonical};
 use crate::manifest::plan::Plan;
 
 const NAME: NameId = canonical("name");
@@ -67,20 +68,20 @@ pub fn without_context(
     lookup_status: LookupStatus,
     reason: &str,
     phone_number: Option<&str>,
-    now: jiff::Timestamp,
+    now: Timestamp,
 ) -> Bytes {
     let failed = lookup_status == LookupStatus::Failed;
     let mut attributes = Attributes {
         lookup_status: lookup_status.as_str(),
-        lookup_timestamp: now.to_string(),
+        lookup_timestamp: time(now),
         caller_id_status,
         verdict: match lookup_status {
             LookupStatus::None => Match::Withheld,
             _ => Match::None,
         }
         .as_str(),
-        phone_number: failed.then(|| phone_number.map(|p| plain(p, TEXT_MAX)).unwrap_or_default()),
-        timestamp: failed.then(|| now.to_string()),
+        phone_number: failed.then(|| plain(phone_number.unwrap_or_default(), TEXT_MAX)),
+        timestamp: failed.then(|| time(now)),
         ..Attributes::unknown()
     };
     for name in PUBLISHED {
@@ -240,15 +241,15 @@ impl Reader<'_> {
             last_interaction: last_contact,
             preferred_agent: self.preferred_agent(),
             lookup_status: status.as_str(),
-            lookup_timestamp: context.assembled_at.to_string(),
+            lookup_timestamp: time(context.assembled_at),
             caller_id_status: facts.caller_id_status,
             verdict: context.verdict.as_str(),
             greet_by_name,
             payment_info: self.payment(),
             appointments: self.appointments(),
             caller_data: Text(panel.to_json()),
-            phone_number: failed.then(|| phone_number(context)),
-            timestamp: failed.then(|| context.assembled_at.to_string()),
+            phone_number: failed.then(|| phone_number(&context.identity)),
+            timestamp: failed.then(|| time(context.assembled_at)),
             panel,
             missing: Missing(std::mem::take(&mut self.missing)),
         };
@@ -373,6 +374,11 @@ impl Reader<'_> {
     }
 }
 
+/// ISO 8601 in UTC, to the millisecond.
+pub fn time(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
 /// The value fit for a flow; lists and records have no place there.
 fn safe(value: &Value) -> Option<Value> {
     Some(match value {
@@ -381,9 +387,8 @@ fn safe(value: &Value) -> Option<Value> {
     })
 }
 
-fn phone_number(context: &Context) -> String {
-    use crate::domain::Identity;
-    match &context.identity {
+fn phone_number(identity: &Identity) -> String {
+    match identity {
         Identity::Phone(phone) => phone.e164().to_owned(),
         Identity::Email(_) | Identity::CustomerId(_) => String::new(),
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::attributes::time;
 use super::missing::reason;
 use super::{Lens, Rendered, Shown};
 use crate::domain::context::{Candidate, Field, OperationReport};
@@ -81,7 +82,7 @@ impl Serialize for Page<'_> {
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("identity", &Pairs(&[("status", self.identity_status)]))?;
         map.serialize_entry("lookup_status", self.lens.status(context).as_str())?;
-        map.serialize_entry("lookup_timestamp", &context.assembled_at)?;
+        map.serialize_entry("lookup_timestamp", &time(context.assembled_at))?;
         map.serialize_entry("match", context.verdict.as_str())?;
         let candidates: Vec<_> = context.candidates.iter().map(|c| self.candidate(c)).collect();
         map.serialize_entry("candidates", &candidates)?;
@@ -135,7 +136,7 @@ impl Serialize for Provenance<'_> {
         let (page, field) = (self.page, self.field);
         let mut map = s.serialize_map(None)?;
         map.serialize_entry("source", page.source_name(field.source))?;
-        map.serialize_entry("read_at", &field.read_at)?;
+        map.serialize_entry("read_at", &time(field.read_at))?;
         map.serialize_entry("age_ms", &self.now.duration_since(field.read_at).as_millis().max(0))?;
         if field.default {
             map.serialize_entry("default", &true)?;
@@ -189,7 +190,7 @@ impl Serialize for Report<'_> {
         }
         if self.explain {
             if let Some(read_at) = report.read_at {
-                map.serialize_entry("read_at", &read_at)?;
+                map.serialize_entry("read_at", &time(read_at))?;
             }
             if let Some(took) = report.took {
                 map.serialize_entry("took_ms", &milliseconds(took))?;

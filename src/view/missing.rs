@@ -15,12 +15,11 @@ pub fn reason(name: NameId, lens: &Lens, context: &Context, plan: &Plan) -> Cow<
     }
     let providers = plan.operations.iter().filter(|o| o.provides.contains(&name));
     let worst = providers.filter_map(|o| state(o, context)).max_by_key(|s| weight(s));
+    let uncertain = matches!(context.verdict, Match::Ambiguous | Match::SharedLine);
     match worst {
         None => "not_connected".into(),
-        Some(SourceState::Found | SourceState::NotFound) => match context.verdict {
-            Match::Ambiguous | Match::SharedLine => "ambiguous".into(),
-            _ => "not_found".into(),
-        },
+        Some(state) if weight(state) < LACKS && uncertain => "ambiguous".into(),
+        Some(SourceState::Found | SourceState::NotFound) => "not_found".into(),
         Some(SourceState::Pending) => "pending".into(),
         Some(state) => state.reason().unwrap_or_default().into(),
     }
@@ -33,14 +32,16 @@ fn state<'a>(operation: &Operation, context: &'a Context) -> Option<&'a SourceSt
     Some(own.map_or(&report.state, |o| &o.state))
 }
 
-/// What was asked says more than what could not be: a fallback that lacked its input is silent
-/// beside a lookup that found nobody.
+/// From here on a source lacks that should have answered; below it the person does.
+const LACKS: u8 = 3;
+
+/// An operation without its inputs tells less than one that asked and found nothing.
 fn weight(state: &SourceState) -> u8 {
     match state {
         SourceState::Pending => 5,
         SourceState::Failed(_) => 4,
-        SourceState::Skipped(Skip::Needs(_)) => 0,
-        SourceState::Skipped(_) => 3,
+        SourceState::Skipped(Skip::Needs(_) | Skip::NothingToSend | Skip::Ambiguous | Skip::Withheld) => 0,
+        SourceState::Skipped(_) => LACKS,
         SourceState::NotFound => 2,
         SourceState::Found => 1,
     }

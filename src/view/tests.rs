@@ -306,7 +306,7 @@ fn fields_are_nested_and_money_is_exact() {
     assert!(text(&rendered).contains(r#""outstanding":12.30"#), "{}", text(&rendered));
     assert_eq!(json["sources"]["payments"]["status"], "found");
     assert_eq!(json["match"], "unique");
-    assert_eq!(json["lookup_timestamp"], "2026-03-01T09:00:01Z");
+    assert_eq!(json["lookup_timestamp"], "2026-03-01T09:00:01.000Z");
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn studio_attributes_of_a_known_caller() {
         ("preferred_agent", "canary-agent"),
         ("missing", ""),
         ("lookup_status", "complete"),
-        ("lookup_timestamp", "2026-03-01T09:00:01Z"),
+        ("lookup_timestamp", "2026-03-01T09:00:01.000Z"),
         ("caller_id_status", "ok"),
         ("match", "unique"),
     ];
@@ -436,6 +436,13 @@ fn what_is_missing_says_why() {
             Match::None,
             "vip_customer:pending",
             "payment_info:tripped",
+        ),
+        (
+            vec![found()],
+            vec![("status", SourceState::Skipped(Skip::Needs("customer_id".into())))],
+            Match::Ambiguous,
+            "vip_customer:ambiguous",
+            "payment_info:ambiguous",
         ),
         (vec![found()], vec![], Match::SharedLine, "vip_customer:ambiguous", "payment_info:not_connected"),
     ];
@@ -480,7 +487,7 @@ fn a_failed_lookup_has_the_number_and_the_time() {
     let json = parsed(&world.studio(&context, Ceiling::Whole));
     assert_eq!(json["lookup_status"], "failed");
     assert_eq!(json["phone_number"], "+14155550142");
-    assert_eq!(json["timestamp"], "2026-03-01T09:00:01Z");
+    assert_eq!(json["timestamp"], "2026-03-01T09:00:01.000Z");
 }
 
 #[test]
