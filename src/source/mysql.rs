@@ -165,7 +165,9 @@ fn ended(error: mysql_async::Error) -> Ended {
 
 fn not_connected(error: mysql_async::Error) -> CallError {
     match said(error) {
-        CallError::BrokeOff(cause) => CallError::Failed(Failure::Unreachable, cause),
+        CallError::BrokeOff(cause) | CallError::Failed(Failure::Unreadable, cause) => {
+            CallError::Failed(Failure::Unreachable, cause)
+        }
         other => other,
     }
 }

@@ -73,20 +73,24 @@ impl Pool {
         let mut running = Running { connection: Some(connection), seat: Some(seat), pool: self };
         let Some(client) = &running.connection else { return Err(Failure::Unreachable.into()) };
         let answer = if self.prepared { prepared(client, bound).await } else { self.unprepared(client, bound).await };
-        match &answer {
-            Ok(_) | Err(Ended::AtServer(_)) => running.finished(),
-            Err(Ended::StalePlan(_)) => {
+        match answer {
+            Ok(rows) => {
+                running.finished();
+                Ok(rows)
+            }
+            Err(Ended::AtServer(error)) => {
+                running.finished();
+                Err(error)
+            }
+            Err(Ended::StalePlan) => {
                 // a table was altered: the plans of every connection are suspect
                 self.connections.manager().statement_caches.clear();
                 running.finished();
+                Err(CallError::BrokeOff(None))
             }
-            Err(Ended::Here(_)) => {} // rows are still coming: cancelled when `running` goes
+            // rows may still be coming, or the server works on unheard
+            Err(Ended::Here(error)) => Err(error),
         }
-        answer.map_err(|ended| match ended {
-            Ended::AtServer(error) => error,
-            Ended::StalePlan(error) => error,
-            Ended::Here(error) => error,
-        })
     }
 
     /// For poolers that give each transaction another connection: no named statement, and the
@@ -110,7 +114,11 @@ impl Pool {
 async fn prepared(client: &Object, bound: &Bound) -> Result<Vec<Row>, Ended> {
     let statement = client.prepare_cached(&bound.text).await.map_err(ended)?;
     let values = bound.values.iter().map(|value| Parameter(value.as_ref()));
-    collect(client.query_raw(&statement, values).await.map_err(ended)?).await
+    let stream = client.query_raw(&statement, values).await.map_err(|error| match stale(&error) {
+        true => Ended::StalePlan,
+        false => ended(error),
+    })?;
+    collect(stream).await
 }
 
 async fn collect(stream: RowStream) -> Result<Vec<Row>, Ended> {
@@ -163,25 +171,30 @@ enum Ended {
     /// The server is done with it.
     AtServer(CallError),
     /// The server cannot use a prepared statement any more.
-    StalePlan(CallError),
-    /// We stopped reading.
+    StalePlan,
+    /// We stopped reading, or can read no more.
     Here(CallError),
 }
 
 fn ended(error: tokio_postgres::Error) -> Ended {
-    let stale = error
-        .code()
-        .is_some_and(|code| *code == SqlState::FEATURE_NOT_SUPPORTED || *code == SqlState::INVALID_SQL_STATEMENT_NAME);
-    match stale {
-        true => Ended::StalePlan(CallError::BrokeOff(None)),
-        false => Ended::AtServer(said(error)),
+    match error.as_db_error().is_some() {
+        true => Ended::AtServer(said(error)),
+        false => Ended::Here(said(error)),
     }
+}
+
+/// "cached plan must not change result type", or a pooler gave us another connection.
+fn stale(error: &tokio_postgres::Error) -> bool {
+    let codes = [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INVALID_SQL_STATEMENT_NAME];
+    error.code().is_some_and(|code| codes.contains(code))
 }
 
 fn not_connected(error: PoolError) -> CallError {
     match error {
         PoolError::Backend(error) => match said(error) {
-            CallError::BrokeOff(cause) => CallError::Failed(Failure::Unreachable, cause),
+            CallError::BrokeOff(cause) | CallError::Failed(Failure::Unreadable, cause) => {
+                CallError::Failed(Failure::Unreachable, cause)
+            }
             other => other,
         },
         other => CallError::failed(Failure::Unreachable, other),

@@ -52,7 +52,7 @@ impl Database {
     pub async fn open(settings: &config::Store, tracker: &TaskTracker) -> Result<Self, Error> {
         let url = settings.url.expose_secret();
         let engine = match url.strip_prefix("sqlite:") {
-            Some(path) => Engine::Sqlite(sqlite::Sqlite::open(path.strip_prefix("//").unwrap_or(path))?),
+            Some(path) => Engine::Sqlite(sqlite::Sqlite::open(path.strip_prefix("//").unwrap_or(path)).await?),
             None => Engine::Postgres(postgres::Postgres::open(url, tracker)?),
         };
         let vault = Vault::open(settings, matches!(engine, Engine::Sqlite(_)))?;

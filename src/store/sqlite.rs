@@ -39,7 +39,14 @@ type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 impl Sqlite {
     /// Opens the file, made when absent so that only its owner reads it.
-    pub(super) fn open(path: &str) -> Result<Self, Error> {
+    pub(super) async fn open(path: &str) -> Result<Self, Error> {
+        let path = path.to_owned();
+        // waits for other processes that hold the file
+        let opening = tokio::task::spawn_blocking(move || Self::open_blocking(&path));
+        opening.await.map_err(|_| Error::Unavailable)?
+    }
+
+    fn open_blocking(path: &str) -> Result<Self, Error> {
         if path.is_empty() {
             return Err(Error::Url);
         }

@@ -27,14 +27,14 @@ crate::on_engines! {
         a_dropped_query_is_cancelled, an_exhausted_pool_skips, a_bounded_queue_turns_away, a_slow_statement_ends,
         a_cut_connection_recovers, a_dead_server_is_unreachable, too_large_an_answer_is_unreadable,
         a_missing_table_is_rejected, a_strange_database_is_rejected, without_named_statements,
-        an_altered_table_is_planned_anew,
+        an_altered_table_is_planned_anew, plain_text_is_no_substitute_for_tls,
     }
     mysql {
         hostile_values_stay_values, a_list_of_any_length_finds_its_rows, the_published_customer_lookup,
         a_dropped_query_is_cancelled, an_exhausted_pool_skips, a_bounded_queue_turns_away, a_slow_statement_ends,
         a_cut_connection_recovers, a_dead_server_is_unreachable, too_large_an_answer_is_unreadable,
         a_missing_table_is_rejected, a_strange_database_is_rejected, without_named_statements,
-        an_altered_table_is_planned_anew,
+        an_altered_table_is_planned_anew, plain_text_is_no_substitute_for_tls,
     }
     sqlite {
         hostile_values_stay_values, a_list_of_any_length_finds_its_rows, the_published_customer_lookup,
@@ -485,5 +485,12 @@ async fn an_altered_table_is_planned_anew(database: Arc<TestDatabase>) -> Result
         answer => answer?,
     };
     assert_eq!(value(&rows, "name"), json!("new"));
+    Ok(())
+}
+
+/// The private servers have no certificate.
+async fn plain_text_is_no_substitute_for_tls(database: Arc<TestDatabase>) -> Result {
+    let answer = open(&database, Pool { tls: true, ..settings() })?.query(&plain("SELECT 1")).await;
+    assert!(matches!(answer, Err(CallError::Failed(Failure::Unreachable, _))), "{answer:?}");
     Ok(())
 }

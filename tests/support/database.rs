@@ -112,7 +112,9 @@ async fn execute(engine: SqlEngine, url: &str, sql: &str) -> Result {
         }
         SqlEngine::Sqlite => {
             let path = url.strip_prefix("sqlite:").ok_or("no sqlite url")?;
-            rusqlite::Connection::open(path)?.execute_batch(sql)?;
+            let (path, sql) = (path.to_owned(), sql.to_owned());
+            // it may wait for a transaction that needs this thread to go on
+            tokio::task::spawn_blocking(move || rusqlite::Connection::open(path)?.execute_batch(&sql)).await??;
         }
     }
     Ok(())
