@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
@@ -14,15 +15,22 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use caller_context::app::{App, KeysFrom};
 use caller_context::clock::Clock;
-use caller_context::config::{Layers, load};
+use caller_context::config::{Config, Layers, View, load};
 use caller_context::domain::Organization;
+use caller_context::http::{Edge, Parts};
+use caller_context::lookup::Engine;
+use caller_context::store::Database;
+use caller_context::store::audit::AuditLog;
 use caller_context::store::keys::{Grant, Keys};
+use caller_context::telemetry::Metrics;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 const STUDIO: &str = "/api/studio/context";
 const CONTEXT: &str = "/api/context";
@@ -88,20 +96,8 @@ impl Gateway {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let upstream = Upstream::default();
         let folder = tempfile::tempdir().unwrap();
-        let config = config(server, upstream.start().await, folder.path());
-        let layers = Layers::text(&config).with("TEST_TWILIO_TOKEN", TOKEN);
-        let config = match load(&layers) {
-            Ok(loaded) => Arc::new(loaded.config),
-            Err(invalid) => panic!("{invalid}"),
-        };
-        let grant = |name: &str| Grant {
-            key_id: format!("id-{name}").into(),
-            organization: Organization::single(),
-            view: name.into(),
-        };
-        let key = |name: &str| (format!("id-{name}.secret-{name}").into(), grant(name));
-        let keys = ["studio", "basic", "advanced", "admin", "constructor"].map(key);
-        let app = App::start(config, KeysFrom::Fixed(Keys::fixed(keys.to_vec())), Clock::system()).await.unwrap();
+        let config = loaded(&config(server, upstream.start().await, folder.path()));
+        let app = App::start(config, KeysFrom::Fixed(keys()), Clock::system()).await.unwrap();
         Self { app, upstream, _folder: folder }
     }
 
@@ -189,6 +185,24 @@ payment.outstanding = "owed"
 payment.currency    = "currency"
 "#
     )
+}
+
+fn loaded(config: &str) -> Arc<Config> {
+    match load(&Layers::text(config).with("TEST_TWILIO_TOKEN", TOKEN)) {
+        Ok(loaded) => Arc::new(loaded.config),
+        Err(invalid) => panic!("{invalid}"),
+    }
+}
+
+/// A key for each view, and for one that is not configured.
+fn keys() -> Keys {
+    let grant = |name: &str| Grant {
+        key_id: format!("id-{name}").into(),
+        organization: Organization::single(),
+        view: name.into(),
+    };
+    let key = |name: &str| (format!("id-{name}.secret-{name}").into(), grant(name));
+    Keys::fixed(["studio", "basic", "advanced", "admin", "constructor"].map(key).to_vec())
 }
 
 fn key(view: &str) -> String {
@@ -563,4 +577,66 @@ async fn shutdown_finishes_the_answer_in_flight() {
     let (answer, ()) = tokio::join!(answer, stop);
     assert_usable(&answer, "in flight");
     assert_eq!(answer.1["caller_email"], "ann@example.com");
+}
+
+#[tokio::test]
+async fn bytes_of_a_view_are_made_once() {
+    let gateway = Gateway::start("").await;
+    let made = async |state: &str| {
+        let metrics = gateway.get("/metrics").send().await.unwrap().text().await.unwrap();
+        let name = format!("caller_context_rendered_total{{state=\"{state}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
+    };
+    let first = gateway.ann("advanced").await;
+    for _ in 0..5 {
+        assert_eq!(gateway.ann("advanced").await, first);
+    }
+    assert_eq!((made("miss").await.as_deref(), made("hit").await.as_deref()), (Some("1"), Some("5")));
+}
+
+/// Views narrowed while readers ask: whoever asks after that gets nothing rendered before.
+#[tokio::test(flavor = "multi_thread")]
+async fn narrowed_views_hide_what_was_rendered_before() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let config = loaded(&config("", Upstream::default().start().await, folder.path()));
+    let (tracker, clock, stop) = (TaskTracker::new(), Clock::system(), CancellationToken::new());
+    let database = Database::open(&config.store, &tracker).await.unwrap();
+    let metrics = Metrics::new(&config.plan, []);
+    let engine = Engine::start(&config, clock, tracker.clone(), metrics.clone()).unwrap();
+    let audit = AuditLog::start(database, &config.audit, clock, &tracker);
+    let parts = Parts { config: config.clone(), engine: engine.into(), keys: keys(), audit, metrics, clock, stop };
+    let edge = Edge::new(parts).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = edge.clone();
+    spawn(async move { caller_context::http::serve(listener, serving, &tracker).await.unwrap() });
+
+    let narrow = Arc::new(AtomicBool::new(false));
+    let (mut before, mut after) = (0, 0);
+    let ask = async |client: &reqwest::Client| {
+        let narrowed = narrow.load(Ordering::SeqCst);
+        let request = client.post(format!("http://{address}{CONTEXT}")).bearer_auth(key("advanced"));
+        let text = request.json(&json!({ "phone": ANN })).send().await.unwrap().text().await.unwrap();
+        assert!(text.contains("Canary Works") || narrow.load(Ordering::SeqCst), "narrowed too early");
+        assert!(!(narrowed && text.contains("77.10")), "rendered under the old views");
+        narrowed
+    };
+    let clients: Vec<_> = (0..4).map(|_| client(Ipv4Addr::LOCALHOST)).collect();
+    for round in 0..100 {
+        let asked = futures_util::future::join_all(clients.iter().map(&ask));
+        let narrowing = async {
+            if round == 50 {
+                let mut views = config.views.clone();
+                views.insert("advanced".into(), View { name: "advanced".into(), ..View::default() });
+                edge.replace_views(&views);
+                narrow.store(true, Ordering::SeqCst);
+            }
+        };
+        let (asked, ()) = tokio::join!(asked, narrowing);
+        for narrowed in asked {
+            *(if narrowed { &mut after } else { &mut before }) += 1;
+        }
+    }
+    assert_eq!((before, after), (204, 196));
 }
