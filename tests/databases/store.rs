@@ -36,7 +36,7 @@ crate::on_engines! {
         counts_add_up_under_load, strict_is_on_disk, a_search_finds_its_own_rows_only, an_edit_is_named,
         old_rows_go_and_the_chain_holds, an_overflow_is_counted, a_failing_store_is_caught_up_with,
         gateways_share_a_chain, a_store_is_opened_again, a_sealed_caller_opens_only_in_its_place, killed_in_strict_mode,
-        a_cut_commit_is_written_once,
+        a_cut_commit_is_written_once, cuts_anywhere_lose_nothing,
     }
 }
 
@@ -463,9 +463,30 @@ async fn a_sealed_caller_opens_only_in_its_place(database: Arc<TestDatabase>) ->
     Ok(())
 }
 
-/// The connection breaks while commits are under way: each delivery is in the log once, whether
-/// or not the commit that broke off was made.
+/// The connection breaks when the commit is made and before we hear of it.
 async fn a_cut_commit_is_written_once(database: Arc<TestDatabase>) -> Result {
+    let proxy = ChaosProxy::to(database.address()?).await?;
+    let url = database.url_by(proxy.port)?;
+    let store = Database::open(&settings(&url), &TaskTracker::new()).await?;
+    let organization = organization("acme")?;
+    let log = start(&store, &audit());
+    for n in 0..5 {
+        log.record(delivery(&organization, n)?);
+        proxy.swallow_the_answer_to(b"COMMIT");
+        let strict = Delivery { reader: "strict".into(), ..delivery(&organization, n)? };
+        assert!(log.record_strict(strict).await.is_err(), "nobody can say");
+        assert!(proxy.has_swallowed());
+        log.record_strict(delivery(&organization, n + 100)?).await?;
+    }
+    log.close().await;
+    let rows = all(&log, &organization).await?;
+    assert_eq!(rows.iter().map(|row| row.count).collect::<Vec<_>>(), [1; 15]);
+    assert_eq!(log.verify(&organization).await?, Chain::Whole { rows: 15 });
+    Ok(())
+}
+
+/// The connection breaks while commits are under way, wherever they are.
+async fn cuts_anywhere_lose_nothing(database: Arc<TestDatabase>) -> Result {
     let proxy = ChaosProxy::to(database.address()?).await?;
     let url = database.url_by(proxy.port)?;
     let store = Database::open(&settings(&url), &TaskTracker::new()).await?;

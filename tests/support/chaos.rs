@@ -1,9 +1,10 @@
-//! A TCP proxy that cuts connections when told to.
+//! A TCP proxy that cuts connections when told to, also between a request and its answer.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,9 +14,15 @@ pub struct ChaosProxy {
     pub port: u16,
     /// Counts the cuts; a connection lives while the number stays.
     cuts: watch::Sender<usize>,
-    refusing: Arc<std::sync::atomic::AtomicBool>,
-    accepted: Arc<AtomicUsize>,
+    orders: Arc<Orders>,
     _tasks: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Orders {
+    refusing: AtomicBool,
+    accepted: AtomicUsize,
+    swallowing: Mutex<Option<&'static [u8]>>,
 }
 
 impl ChaosProxy {
@@ -23,11 +30,10 @@ impl ChaosProxy {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let port = listener.local_addr()?.port();
         let (cuts, watch) = watch::channel(0);
-        let refusing = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let accepted = Arc::new(AtomicUsize::new(0));
+        let orders = Arc::<Orders>::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server, watch, refusing.clone(), accepted.clone()));
-        Ok(Self { port, cuts, refusing, accepted, _tasks: tasks })
+        tasks.spawn(accept(listener, server, watch, orders.clone()));
+        Ok(Self { port, cuts, orders, _tasks: tasks })
     }
 
     /// Cuts every connection there is; new ones are let through.
@@ -37,37 +43,80 @@ impl ChaosProxy {
 
     /// While true, connections are closed as soon as they are made.
     pub fn refuse(&self, refuse: bool) {
-        self.refusing.store(refuse, Ordering::SeqCst);
+        self.orders.refusing.store(refuse, Ordering::SeqCst);
     }
 
     /// Connections made so far.
     pub fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::SeqCst)
+        self.orders.accepted.load(Ordering::SeqCst)
+    }
+
+    /// The next request that holds `text` reaches the server; instead of its answer the client
+    /// sees the connection cut.
+    pub fn swallow_the_answer_to(&self, text: &'static [u8]) {
+        if let Ok(mut swallowing) = self.orders.swallowing.lock() {
+            *swallowing = Some(text);
+        }
+    }
+
+    /// The answer has been swallowed.
+    pub fn has_swallowed(&self) -> bool {
+        self.orders.swallowing.lock().is_ok_and(|swallowing| swallowing.is_none())
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    server: String,
-    cuts: watch::Receiver<usize>,
-    refusing: Arc<std::sync::atomic::AtomicBool>,
-    accepted: Arc<AtomicUsize>,
-) {
+async fn accept(listener: TcpListener, server: String, cuts: watch::Receiver<usize>, orders: Arc<Orders>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        accepted.fetch_add(1, Ordering::SeqCst);
-        if !refusing.load(Ordering::SeqCst) {
-            connections.spawn(forward(client, server.clone(), cuts.clone()));
+        orders.accepted.fetch_add(1, Ordering::SeqCst);
+        if !orders.refusing.load(Ordering::SeqCst) {
+            let (server, mut cuts, orders) = (server.clone(), cuts.clone(), orders.clone());
+            connections.spawn(async move {
+                cuts.mark_unchanged();
+                tokio::select! {
+                    _ = forward(client, server, &orders) => {}
+                    // both ends are dropped, which closes them
+                    _ = cuts.changed() => {}
+                }
+            });
         }
     }
 }
 
-async fn forward(mut client: TcpStream, server: String, mut cuts: watch::Receiver<usize>) {
-    cuts.mark_unchanged();
-    let Ok(mut server) = TcpStream::connect(server).await else { return };
-    tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-        // both ends are dropped, which closes them
-        _ = cuts.changed() => {}
+async fn forward(mut client: TcpStream, server: String, orders: &Orders) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(server).await?;
+    let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut asked) => {
+                let request = asked.get(..read?).unwrap_or_default();
+                if request.is_empty() {
+                    return Ok(());
+                }
+                server.write_all(request).await?;
+                if orders.swallows(request) {
+                    server.readable().await?; // it is done there
+                    return Ok(());
+                }
+            }
+            read = server.read(&mut answered) => {
+                let answer = answered.get(..read?).unwrap_or_default();
+                if answer.is_empty() {
+                    return Ok(());
+                }
+                client.write_all(answer).await?;
+            }
+        }
+    }
+}
+
+impl Orders {
+    fn swallows(&self, request: &[u8]) -> bool {
+        let Ok(mut swallowing) = self.swallowing.lock() else { return false };
+        let found = swallowing.is_some_and(|text| request.windows(text.len()).any(|part| part == text));
+        if found {
+            *swallowing = None;
+        }
+        found
     }
 }
