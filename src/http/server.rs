@@ -1,12 +1,12 @@
-//! Connections: how many, how slow they may be, and how they end. Answers in flight are finished
-//! at shutdown.
+//! Connections: how many, how slow they may be, and how they end. When there are too many, the one
+//! that would be missed least makes room. Answers in flight are finished at shutdown.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -55,8 +55,7 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tracker: &TaskTracker
     let server = &edge.config.server;
     let builder = builder(tracker.clone(), server.header_timeout);
     let permits = Arc::new(Semaphore::new(server.max_connections));
-    let graceful = GracefulShutdown::new();
-    let cut = CancellationToken::new();
+    let (lines, graceful, cut) = (Lines::default(), GracefulShutdown::new(), CancellationToken::new());
     loop {
         let accepted = tokio::select! {
             // Dropping an accept loses no connection: it stays in the backlog.
@@ -68,10 +67,17 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tracker: &TaskTracker
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        let Ok(permit) = permits.clone().try_acquire_owned() else {
-            // Closed at once: a caller's flow goes on sooner than if it waited in a queue.
-            edge.metrics.refused(Refusal::Connections);
-            continue;
+        let permit = match permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) if lines.cut_the_idlest() => match permits.clone().acquire_owned().await {
+                Ok(permit) => permit,
+                Err(_) => break, // the semaphore is never closed
+            },
+            Err(_) => {
+                // Closed at once: a caller's flow goes on sooner than if it waited in a queue.
+                edge.metrics.refused(Refusal::Connections);
+                continue;
+            }
         };
         let connection = Connection {
             edge: edge.clone(),
@@ -79,7 +85,7 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tracker: &TaskTracker
             address,
             _permit: permit,
             watcher: graceful.watcher(),
-            cut: cut.clone(),
+            line: lines.open(cut.child_token()),
         };
         tracker.spawn(connection.run(builder.clone(), stream));
     }
@@ -104,42 +110,128 @@ fn builder(tracker: TaskTracker, header_timeout: Duration) -> Builder<Tracked> {
     builder
 }
 
+/// The connections that are open.
+#[derive(Clone, Default)]
+struct Lines {
+    open: Arc<Mutex<HashMap<u64, Arc<Line>>>>,
+    /// Counts openings and answers: what came earlier has the lower number.
+    turns: Arc<AtomicU64>,
+}
+
+/// One of them. It is taken out of the list when the last [`OpenLine`] goes.
+struct Line {
+    /// Requests that are being answered.
+    busy: AtomicUsize,
+    /// The turn of the last answer; zero before the first.
+    answered: AtomicU64,
+    cut: CancellationToken,
+}
+
+struct OpenLine {
+    line: Arc<Line>,
+    number: u64,
+    lines: Lines,
+}
+
+impl Lines {
+    fn open(&self, cut: CancellationToken) -> OpenLine {
+        let line = Arc::new(Line { busy: AtomicUsize::new(0), answered: AtomicU64::new(0), cut });
+        let number = self.turn();
+        self.lock().insert(number, line.clone());
+        OpenLine { line, number, lines: self.clone() }
+    }
+
+    /// Cuts the connection that has nothing to do for longest; those that never asked anything go
+    /// first. `false`: all are busy.
+    fn cut_the_idlest(&self) -> bool {
+        let mut open = self.lock();
+        let idle = open.iter().filter(|(_, line)| line.busy.load(Ordering::Relaxed) == 0);
+        let idlest = idle.min_by_key(|(number, line)| (line.answered.load(Ordering::Relaxed), **number));
+        let Some(number) = idlest.map(|(number, _)| *number) else { return false };
+        if let Some(line) = open.remove(&number) {
+            line.cut.cancel();
+        }
+        true
+    }
+
+    fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Line>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenLine {
+    async fn busy<T>(&self, answer: impl Future<Output = T>) -> T {
+        let _busy = Busy::new(&self.line, &self.lines);
+        answer.await
+    }
+
+    fn was_heard(&self) -> bool {
+        self.line.busy.load(Ordering::Relaxed) > 0 || self.line.answered.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for OpenLine {
+    fn drop(&mut self) {
+        self.lines.lock().remove(&self.number);
+    }
+}
+
+/// A request is being answered, until this is dropped.
+struct Busy<'a> {
+    line: &'a Line,
+    lines: &'a Lines,
+}
+
+impl<'a> Busy<'a> {
+    fn new(line: &'a Line, lines: &'a Lines) -> Self {
+        line.busy.fetch_add(1, Ordering::Relaxed);
+        Self { line, lines }
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.line.answered.store(self.lines.turn(), Ordering::Relaxed);
+        self.line.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 struct Connection {
     edge: Arc<Edge>,
     router: Router,
     address: SocketAddr,
     _permit: OwnedSemaphorePermit,
     watcher: Watcher,
-    cut: CancellationToken,
+    line: OpenLine,
 }
 
 impl Connection {
     async fn run(self, builder: Builder<Tracked>, stream: TcpStream) {
-        let Self { edge, router, address, _permit, watcher, cut } = self;
+        let Self { edge, router, address, _permit, watcher, line } = self;
         let _ = stream.set_nodelay(true);
         edge.metrics.connections.increment(1.0);
-        let heard = Arc::new(AtomicBool::new(false));
+        let line = Arc::new(line);
         let service = service_fn(|request| {
-            heard.store(true, Ordering::Relaxed);
-            let (edge, router) = (edge.clone(), router.clone());
-            async move { Ok::<_, Infallible>(answer(edge, router, address, request).await) }
+            let (edge, router, line) = (edge.clone(), router.clone(), line.clone());
+            async move { Ok::<_, Infallible>(line.busy(answer(edge, router, address, request)).await) }
         });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(watcher.watch(connection));
+        let connection = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
         // While the protocol is unknown nothing below us minds the time.
-        let silent = tokio::time::sleep(edge.config.server.header_timeout);
+        let silent = async {
+            tokio::time::sleep(edge.config.server.header_timeout).await;
+            if line.was_heard() {
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::select! {
             // Errors of a connection are the peer's; dropping one closes it.
-            _ = connection.as_mut() => {}
-            () = cut.cancelled() => {}
-            () = silent => {
-                if heard.load(Ordering::Relaxed) {
-                    tokio::select! {
-                        _ = connection => {}
-                        () = cut.cancelled() => {}
-                    }
-                }
-            }
+            _ = connection => {}
+            () = line.line.cut.cancelled() => {}
+            () = silent => {}
         }
         edge.metrics.connections.decrement(1.0);
     }

@@ -1,4 +1,4 @@
-//! How many lookups may reach the sources: per key, per organization, per number. A key that walks
+//! How many lookups may reach the sources: per key, per organization, per person. A key that walks
 //! through numbers runs out of its own budget, not of the vendors' quota. Hits cost nothing.
 
 use std::num::NonZeroU32;
@@ -8,11 +8,10 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-use super::cache::Person;
 use super::{Ask, Purse};
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::domain::Organization;
+use crate::domain::{Identity, Organization};
 use crate::source::quota::{Tick, Ticks, rule};
 
 type Keyed<K> = RateLimiter<K, DashMapStateStore<K>, Ticks, NoOpMiddleware<Tick>>;
@@ -21,14 +20,15 @@ pub struct Budget {
     keys: Keyed<(Organization, Purse)>,
     organizations: Keyed<Organization>,
     verified: Keyed<Organization>,
-    numbers: Keyed<Person>,
+    /// Whatever else a request says about the person; calls proved by signature count apart.
+    people: Keyed<(Organization, Identity, bool)>,
 }
 
 /// Whose budget is spent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Spent {
     Purse,
-    Number,
+    Person,
 }
 
 impl Budget {
@@ -40,22 +40,27 @@ impl Budget {
             keys: RateLimiter::dashmap_with_clock(per_minute(limits.misses_per_key), ticks),
             organizations: RateLimiter::dashmap_with_clock(per_minute(limits.misses_per_organization), ticks),
             verified: RateLimiter::dashmap_with_clock(per_minute(limits.misses_verified), ticks),
-            numbers: RateLimiter::dashmap_with_clock(per_minute(limits.misses_per_number), ticks),
+            people: RateLimiter::dashmap_with_clock(per_minute(limits.misses_per_number), ticks),
         }
     }
 
-    /// Takes one lookup out of every budget it counts in. Calls proved by signature have a reserve
-    /// of their own, so that a leaked key cannot starve them.
-    pub fn take(&self, ask: &Ask, person: &Person) -> Result<(), Spent> {
-        self.numbers.check_key(person).map_err(|_| Spent::Number)?;
-        match &ask.purse {
-            Purse::Operator => Ok(()),
-            Purse::Verified => self.verified.check_key(&ask.organization).map_err(|_| Spent::Purse),
-            Purse::Key(_) => {
-                self.keys.check_key(&(ask.organization.clone(), ask.purse.clone())).map_err(|_| Spent::Purse)?;
-                self.organizations.check_key(&ask.organization).map_err(|_| Spent::Purse)
-            }
+    /// Takes one lookup out of every budget it counts in. Calls proved by signature have reserves
+    /// of their own, so that a leaked key cannot starve them. The reader's own budget comes first:
+    /// who has spent it takes nothing away from anybody else.
+    pub fn take(&self, ask: &Ask) -> Result<(), Spent> {
+        let verified = match &ask.purse {
+            Purse::Operator => return Ok(()),
+            Purse::Verified => true,
+            Purse::Key(_) => false,
+        };
+        if verified {
+            self.verified.check_key(&ask.organization).map_err(|_| Spent::Purse)?;
+        } else {
+            self.keys.check_key(&(ask.organization.clone(), ask.purse.clone())).map_err(|_| Spent::Purse)?;
+            self.organizations.check_key(&ask.organization).map_err(|_| Spent::Purse)?;
         }
+        let person = (ask.organization.clone(), ask.identity.clone(), verified);
+        self.people.check_key(&person).map_err(|_| Spent::Person)
     }
 
     /// Forgets who has not asked lately; call it every minute or so.
@@ -63,6 +68,6 @@ impl Budget {
         self.keys.retain_recent();
         self.organizations.retain_recent();
         self.verified.retain_recent();
-        self.numbers.retain_recent();
+        self.people.retain_recent();
     }
 }

@@ -203,7 +203,7 @@ impl Engine {
     /// deadline is over; then the answer is what has arrived.
     async fn assembled(&self, person: Person, ask: &Ask, kept: Option<Arc<Kept>>) -> Answer {
         if self.shared.assemblies.join(&person).is_none()
-            && let Err(spent) = self.shared.budget.take(ask, &person)
+            && let Err(spent) = self.shared.budget.take(ask)
         {
             return self.refused(ask, &person, kept, spent);
         }
@@ -232,7 +232,7 @@ impl Engine {
     /// The budget is spent: what is kept, however old, or a context that says so. Refusing a
     /// vendor call is better than refusing the caller.
     fn refused(&self, ask: &Ask, person: &Person, kept: Option<Arc<Kept>>, spent: Spent) -> Answer {
-        let label = if spent == Spent::Number { "number" } else { ask.purse.label() };
+        let label = if spent == Spent::Person { "number" } else { ask.purse.label() };
         self.shared.metrics.miss_refused(&ask.organization, label);
         let now = self.shared.clock.now();
         let context = match kept.filter(|kept| now < kept.keep_until) {
