@@ -347,18 +347,47 @@ async fn slow_clients_are_cut() {
 }
 
 #[tokio::test]
-async fn connections_over_the_limit_are_closed_and_later_ones_served() {
-    let gateway = Gateway::start("max_connections = 2").await;
+async fn connections_over_the_limit_are_closed_when_all_are_busy() {
+    let gateway = Gateway::start("max_connections = 1").await;
+    let mut busy = TcpStream::connect(gateway.app.address).await.unwrap();
+    let (key, body) = (key("studio"), format!("From={}", HELD.replace('+', "%2B")));
+    let head = format!("POST {STUDIO} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n");
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    busy.write_all(request.as_bytes()).await.unwrap();
+    gateway.upstream.asked.notified().await;
+    let mut second = TcpStream::connect(gateway.app.address).await.unwrap();
+    assert!(matches!(second.read(&mut [0; 8]).await, Ok(0) | Err(_)));
+    gateway.upstream.release.notify_one();
+    let mut answer = [0; 12];
+    busy.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn the_idlest_connection_makes_room_for_a_new_one() {
+    let gateway = Gateway::start("max_connections = 3").await;
+    let mut silent = TcpStream::connect(gateway.app.address).await.unwrap();
     let mut held = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..4 {
         let mut stream = TcpStream::connect(gateway.app.address).await.unwrap();
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let mut byte = [0];
-        stream.read_exact(&mut byte).await.unwrap();
+        get_health(&mut stream).await;
         held.push(stream);
     }
-    let mut third = TcpStream::connect(gateway.app.address).await.unwrap();
-    assert!(matches!(third.read(&mut [0; 8]).await, Ok(0) | Err(_)));
+    // who never asked anything goes first, then who asked longest ago
+    for gone in [&mut silent, &mut held[0]] {
+        assert!(matches!(gone.read(&mut [0; 8]).await, Ok(0) | Err(_)));
+    }
+    for kept in &mut held[1..] {
+        get_health(kept).await;
+    }
+}
+
+async fn get_health(stream: &mut TcpStream) {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"{\"status\":\"ok\"}") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
 }
 
 #[tokio::test]

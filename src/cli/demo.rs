@@ -32,8 +32,8 @@ const VIEWS: [&str; 4] = ["studio", "basic", "advanced", "admin"];
 pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(args.listen.ip().is_loopback(), "the demo's keys are public: it listens on loopback only");
     let clock = Clock::system();
-    let logs = config::load_str("").map_err(|invalid| anyhow::anyhow!("{invalid}"))?.config.logging;
-    logging::install(&logs, |name| std::env::var(name).is_ok_and(|v| v == "true"))?;
+    let logs = config::load(&logging_only()).map_err(|invalid| anyhow::anyhow!("{invalid}"))?.config.logging;
+    logging::install(&logs, super::is_switched_on)?;
     let demo = Demo::start(Setup { listen: args.listen, ..Setup::default() }, clock).await?;
     println!("{}", invitation(demo.app.address, &demo.standins.control_url()));
     demo.app.run(super::asked_to_stop()).await?;
@@ -78,6 +78,13 @@ impl Demo {
         let app = App::start(Arc::new(loaded.config), KeysFrom::Fixed(keys(&setup)?), clock).await?;
         Ok(Self { app, standins, _folder: folder })
     }
+}
+
+/// Of the environment the demo takes how it logs, and nothing else: it needs no configuration, and
+/// must not ask anybody's real sources.
+fn logging_only() -> Layers {
+    let of_logging = super::environment().filter(|(name, _)| name.starts_with("CALLER_CONTEXT__LOGGING__"));
+    of_logging.fold(Layers::text(""), |layers, (name, value)| layers.with(&name, &value))
 }
 
 /// demo.toml, with addresses and secrets where a real configuration has the environment.

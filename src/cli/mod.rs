@@ -169,6 +169,11 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
+/// `DEBUG_CRM` and the like, as the published names are set.
+fn is_switched_on(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| value == "true" || value == "1")
+}
+
 fn check(args: &ConfigArgs) -> ExitCode {
     match loaded(args) {
         Err(error) => {
@@ -208,7 +213,7 @@ async fn serve(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
-    logging::install(&loaded.config.logging, |name| std::env::var(name).is_ok_and(|v| v == "true" || v == "1"))?;
+    logging::install(&loaded.config.logging, is_switched_on)?;
     for warning in &loaded.warnings {
         tracing::warn!(code = warning.code, "{}", warning.message);
     }

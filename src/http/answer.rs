@@ -225,9 +225,11 @@ fn fits(input: &Input, text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || input.extra_letters.contains(c))
 }
 
-/// A call's sid, if it looks like an id at all: it goes into the audit log.
+/// A call's sid, if it looks like an id at all: it goes into the audit log as it is, and a number
+/// must not.
 pub fn call_sid(text: Option<&str>) -> Option<Arc<str>> {
     let text = text?.trim();
-    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let letters = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let fits = (1..=64).contains(&text.len()) && letters && text.bytes().any(|b| b.is_ascii_alphabetic());
     fits.then(|| text.into())
 }

@@ -21,6 +21,10 @@ pub(super) const PHONE: NameId = canonical("phone");
 pub(super) const EMAIL: NameId = canonical("email");
 /// Entries of a list field.
 const MAX_ENTRIES: usize = 10;
+/// Different people in one answer: beyond that it is no search for a caller, and comparing each
+/// with each takes time.
+const MAX_PEOPLE: usize = 50;
+
 /// How the records of an answer are read.
 #[derive(Debug, Default)]
 pub struct Record {
@@ -168,9 +172,10 @@ impl Record {
             let values: Vec<_> = self.provides.iter().filter_map(|(name, e)| Some((*name, e.value(place)?))).collect();
             let id = self.id(&values);
             let known = people.iter_mut().find(|(_, hit)| id.is_some() && self.id(&hit.values) == id);
-            match known {
-                Some((frames, _)) => frames.push(record.frame),
-                None => people.push((vec![record.frame], self.hit(place, &record.proof, values))),
+            if let Some((frames, _)) = known {
+                frames.push(record.frame);
+            } else if people.len() < MAX_PEOPLE {
+                people.push((vec![record.frame], self.hit(place, &record.proof, values)));
             }
         }
         let Some((own, best)) = people.first() else { return read };

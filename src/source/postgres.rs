@@ -13,7 +13,7 @@ use futures_util::TryStreamExt as _;
 use secrecy::ExposeSecret as _;
 use serde_json::Value as Json;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 use tokio_postgres::types::{Format, FromSql, IsNull, Kind, ToSql, Type};
 use tokio_postgres::{Client, RowStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -201,7 +201,7 @@ fn not_connected(error: PoolError) -> CallError {
     }
 }
 
-/// A server's or connection's error in our words. Messages of class 22 quote values and stay out.
+/// A server's or connection's error in our words.
 fn said(error: tokio_postgres::Error) -> CallError {
     let Some(db) = error.as_db_error() else {
         if error.is_closed() || StdError::source(&error).is_some_and(|cause| cause.is::<std::io::Error>()) {
@@ -210,8 +210,7 @@ fn said(error: tokio_postgres::Error) -> CallError {
         return CallError::failed(Failure::Unreadable, error);
     };
     let code = db.code().code();
-    let speaks = ["28", "3D", "42", "53", "57"].iter().any(|class| code.starts_with(class));
-    let words = if speaks { db.message().to_owned() } else { db.severity().to_owned() };
+    let words = if speaks(db) { db.message().to_owned() } else { db.severity().to_owned() };
     let complaint = Complaint { code: code.to_owned(), words };
     match code {
         "57014" | "55P03" => complaint.failed(Failure::Timeout),
@@ -223,6 +222,16 @@ fn said(error: tokio_postgres::Error) -> CallError {
         }
         _ => complaint.failed(Failure::Rejected),
     }
+}
+
+/// Whether a message cannot quote a value: it is about access and resources, or it points into the
+/// statement as it was written. "syntax error in tsquery" has the class of the latter and quotes
+/// what was searched for; so does a value that is read as the name of a table.
+fn speaks(error: &DbError) -> bool {
+    let code = error.code().code();
+    let of = |classes: &[&str]| classes.iter().any(|class| code.starts_with(class));
+    of(&["28", "3D", "53", "57", "42501"])
+        || of(&["42"]) && matches!(error.position(), Some(ErrorPosition::Original(_)))
 }
 
 /// A value on its way in, as text: the server reads it as what its statement compares it with.

@@ -89,10 +89,11 @@ fn open(path: &std::path::Path, busy: Duration) -> Result<Connection, CallError>
 
 fn ask(connection: &Connection, bound: &Bound) -> Result<Vec<Row>, CallError> {
     let mut statement = connection.prepare_cached(&bound.text).map_err(said)?;
-    let mut answer = statement.query(params_from_iter(bound.values.iter().map(Parameter))).map_err(said)?;
+    let values = params_from_iter(bound.values.iter().map(Parameter));
+    let mut answer = statement.query(values).map_err(said_of_values)?;
     let mut rows = Rows::default();
     let mut columns: Vec<(Arc<str>, Declared)> = Vec::new();
-    while let Some(row) = answer.next().map_err(said)? {
+    while let Some(row) = answer.next().map_err(said_of_values)? {
         // only now: an altered table is planned anew by the first step
         if columns.is_empty() {
             let declared = |column: &Column<'_>| Declared::of(column.decl_type().unwrap_or_default());
@@ -101,7 +102,7 @@ fn ask(connection: &Connection, bound: &Bound) -> Result<Vec<Row>, CallError> {
         let mut values = Vec::with_capacity(columns.len());
         let mut bytes = 0;
         for (i, (name, declared)) in columns.iter().enumerate() {
-            let raw = row.get_ref(i).map_err(said)?;
+            let raw = row.get_ref(i).map_err(said_of_values)?;
             bytes += raw.as_bytes_or_null().ok().flatten().map_or(8, <[u8]>::len);
             values.push((name.clone(), json(*declared, raw)));
         }
@@ -156,13 +157,23 @@ impl ToSql for Parameter<'_> {
     }
 }
 
-/// SQLite's error in our words; its messages name tables and columns, never values.
+/// SQLite's error in our words. Before a statement has its values its messages name tables and
+/// columns.
 fn said(error: rusqlite::Error) -> CallError {
     let words = match &error {
         rusqlite::Error::SqliteFailure(_, message) => message.clone().unwrap_or_default(),
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         _ => String::new(),
     };
+    complaint(&error, words)
+}
+
+/// Once it has them, they stay out: full-text search, for one, quotes what it cannot read.
+fn said_of_values(error: rusqlite::Error) -> CallError {
+    complaint(&error, "while it ran".into())
+}
+
+fn complaint(error: &rusqlite::Error, words: String) -> CallError {
     let Some(code) = error.sqlite_error_code() else {
         return Complaint { code: "sqlite".into(), words }.failed(Failure::Rejected);
     };
