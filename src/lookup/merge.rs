@@ -419,3 +419,158 @@ impl SourceState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Config, load_str};
+    use crate::domain::Email;
+
+    /// Three sources that say who somebody is, each with one lookup.
+    fn config(order: &str) -> Config {
+        let mut text = format!("[merge]\norder = {order}\n");
+        for source in ["a", "b", "c"] {
+            text.push_str(&format!(
+                "[sources.{source}]\nconnector = \"http\"\nbase_url = \"https://{source}.example.com\"\nauth.none = {{}}\n\
+                 [sources.{source}.lookup.person]\nneeds = [\"phone\"]\nget = \"/people/{{phone}}\"\nexact = true\n\
+                 provides = {{ name = \"name\", email = \"email\", title = \"title\", tags = {{ all = [\"tag\"] }}, \
+                 company.name = \"company\" }}\n"
+            ));
+        }
+        load_str(&text).unwrap_or_else(|invalid| panic!("{invalid}")).config
+    }
+
+    fn value(name: &str, text: &str) -> (NameId, Value) {
+        let value = match name {
+            "email" => Value::Email(Email::parse(text).unwrap()),
+            "tags" => Value::List(text.split(' ').map(Value::text).collect()),
+            _ => Value::text(text),
+        };
+        (canonical_of(name), value)
+    }
+
+    fn canonical_of(name: &str) -> NameId {
+        crate::domain::Names::default().get(name).unwrap()
+    }
+
+    fn person(values: &[(&str, &str)]) -> Hit {
+        Hit { values: values.iter().map(|(name, text)| value(name, text)).collect(), ..Hit::default() }
+    }
+
+    fn found(hits: Vec<Hit>) -> Progress {
+        let values = hits.first().map(|hit| hit.values.clone()).unwrap_or_default();
+        ended(Outcome::Found(Arc::new(Reading { values, hits, ambiguous: false })))
+    }
+
+    fn ended(outcome: Outcome) -> Progress {
+        let read_at = Timestamp::UNIX_EPOCH;
+        Progress::Ended(Ended { outcome, read_at, stale: false, started: None, took: None })
+    }
+
+    /// Merges what the sources of the configuration said, by their name.
+    fn merged(config: &Config, said: &[(&str, Progress)]) -> Merged {
+        let mut progress = vec![Progress::Pending; config.plan.operations.len()];
+        for ((_, operation), place) in config.plan.operations().zip(&mut progress) {
+            let source = &config.plan.source(operation.source).name;
+            if let Some((_, of_source)) = said.iter().find(|(name, _)| *name == &**source) {
+                *place = of_source.clone();
+            }
+        }
+        Facts { plan: &config.plan, merge: &config.merge, progress: &progress }.merged()
+    }
+
+    fn text(merged: &Merged, name: &str) -> Option<String> {
+        let field = merged.fields.iter().find(|f| f.name == canonical_of(name))?;
+        field.value.to_text().map(|text| text.into_owned())
+    }
+
+    #[test]
+    fn who_fits_decides_the_verdict() {
+        let ann = || person(&[("name", "Ann Lee"), ("email", "ann@example.com"), ("company.name", "Acme")]);
+        let bob = || person(&[("name", "Bob Ray"), ("email", "bob@example.com"), ("company.name", "Acme")]);
+        let eve = || person(&[("name", "Eve Poe"), ("email", "eve@example.com"), ("company.name", "Other")]);
+        let nobody = || ended(Outcome::NotFound(Arc::default()));
+        let cases: [(&str, Vec<(&str, Progress)>, Match); 9] = [
+            ("nobody", vec![("a", nobody()), ("b", nobody())], Match::None),
+            ("one", vec![("a", found(vec![ann()])), ("b", nobody())], Match::Unique),
+            ("two of one company", vec![("a", found(vec![ann(), bob()]))], Match::SharedLine),
+            ("two of two", vec![("a", found(vec![ann(), eve()]))], Match::Ambiguous),
+            ("a record twice", vec![("a", found(vec![ann(), ann()]))], Match::Unique),
+            ("the same in two systems", vec![("a", found(vec![ann()])), ("b", found(vec![ann()]))], Match::Unique),
+            (
+                "the same without an address",
+                vec![("a", found(vec![ann()])), ("b", found(vec![person(&[("name", " ann lee ")])]))],
+                Match::Unique,
+            ),
+            ("others in two systems", vec![("a", found(vec![ann()])), ("b", found(vec![eve()]))], Match::Ambiguous),
+            (
+                "others without an address",
+                vec![("a", found(vec![ann()])), ("b", found(vec![person(&[("name", "Eve Poe")])]))],
+                Match::Ambiguous,
+            ),
+        ];
+        let config = config("[\"a\", \"b\", \"c\"]");
+        for (case, said, verdict) in cases {
+            let merged = merged(&config, &said);
+            assert_eq!(merged.verdict, verdict, "{case}");
+            let certain = verdict == Match::Unique;
+            assert_eq!(text(&merged, "name").is_some(), certain, "{case}: a name is only said of one person");
+            assert_eq!(merged.candidates.is_empty(), certain || verdict == Match::None, "{case}");
+        }
+    }
+
+    #[test]
+    fn an_office_keeps_what_all_agree_on() {
+        let ann = person(&[("name", "Ann Lee"), ("title", "Nurse"), ("company.name", "Acme")]);
+        let bob = person(&[("name", "Bob Ray"), ("title", "Nurse"), ("company.name", "ACME")]);
+        let eve = person(&[("name", "Eve Poe"), ("company.name", "Acme")]);
+        let config = config("[\"a\"]");
+        let two = merged(&config, &[("a", found(vec![ann.clone(), bob.clone()]))]);
+        assert_eq!((text(&two, "company.name"), text(&two, "title")), (Some("Acme".into()), Some("Nurse".into())));
+        let three = merged(&config, &[("a", found(vec![ann, bob, eve]))]);
+        assert_eq!((text(&three, "company.name"), text(&three, "title")), (Some("Acme".into()), None));
+    }
+
+    #[test]
+    fn lists_are_united_and_losers_are_conflicts() {
+        let config = config("[\"b\", \"a\"]");
+        let a = person(&[("name", "Ann Lee"), ("title", "Nurse"), ("tags", "new vip")]);
+        let b = person(&[("name", "Ann Lee"), ("title", "Doctor"), ("tags", "vip old")]);
+        let merged = merged(&config, &[("a", found(vec![a])), ("b", found(vec![b]))]);
+        let field = |name| merged.fields.iter().find(|f| f.name == canonical_of(name)).unwrap();
+        assert_eq!(text(&merged, "title").as_deref(), Some("Doctor"));
+        assert!(matches!(field("title").conflicts.as_slice(), [(_, Value::Text(loser))] if &**loser == "Nurse"));
+        assert!(field("name").conflicts.is_empty(), "equal values do not conflict");
+        let tags = Value::List(["vip", "old", "new"].iter().map(Value::text).collect());
+        assert!(field("tags").value == tags, "in order of priority");
+    }
+
+    proptest! {
+        /// Nothing missing overwrites a value, and the winner is the first of the order that has one,
+        /// in whatever order the sources stand in the file.
+        #[test]
+        fn null_never_overwrites(
+            titles in prop::collection::vec(prop::option::of("[a-z]{1,6}|null|undefined| "), 3),
+            order in Just(["a", "b", "c"]).prop_shuffle(),
+        ) {
+            let config = config(&format!("{order:?}"));
+            let said: Vec<_> = ["a", "b", "c"].iter().zip(&titles).map(|(source, title)| {
+                let mut values = vec![("name", "Ann Lee")];
+                values.extend(title.as_deref().map(|title| ("title", title)));
+                (*source, found(vec![person(&values)]))
+            }).collect();
+            let given = |source: &str| {
+                let place = ["a", "b", "c"].iter().position(|s| *s == source).unwrap();
+                titles.get(place).cloned().flatten().filter(|t| !crate::domain::value::text_is_missing(t))
+            };
+            let expected = order.iter().find_map(|source| given(source));
+            prop_assert_eq!(text(&merged(&config, &said), "title"), expected);
+        }
+    }
+}
