@@ -175,18 +175,23 @@ impl Assembly {
         self.steps.iter().any(|s| s.after == Some(id) && !s.running && matches!(s.progress, Progress::Pending))
     }
 
-    /// Of a fallback pair, whichever has its needs first goes first: when the fallback could start
-    /// and the other could not, they change places.
+    /// Of a chain of fallbacks, whichever has its needs first goes first: one that could start now
+    /// goes before a chain of which nobody can.
     fn change_places_where_needed(&mut self, plan: &Plan) {
         for (id, operation) in plan.operations() {
-            let Some(first) = self.after(id) else { continue };
-            let Some(first_operation) = plan.operations.get(usize::from(first.0)) else { continue };
-            let swap = self.waits(id)
-                && self.waits(first)
-                && self.after(first).is_none()
-                && self.needs_are_there(operation)
-                && !self.needs_are_there(first_operation);
-            if swap {
+            if !self.waits(id) || self.after(id).is_none() || !self.needs_are_there(operation) {
+                continue;
+            }
+            let mut first = id;
+            let stuck = loop {
+                let Some(before) = self.after(first) else { break true };
+                let can_start = plan.operations.get(usize::from(before.0)).is_none_or(|o| self.needs_are_there(o));
+                if can_start || !self.waits(before) || before == id {
+                    break false;
+                }
+                first = before;
+            };
+            if stuck {
                 if let Some(step) = self.step_mut(id) {
                     step.after = None;
                 }

@@ -141,7 +141,7 @@ impl Upstream {
 
     /// Asks once, or once per variant and spelling of the number until there is a hit.
     pub async fn call(&self, call: &Call, now: Timestamp) -> Result<Said, CallError> {
-        if call.operation().phone_use() != PhoneUse::One {
+        if call.operation().phone_use() != PhoneUse::One || call.phones.is_empty() {
             return self.ask(call, &call.phones, None, now).await;
         }
         let spellings = match call.operation().spellings.as_slice() {
