@@ -18,6 +18,8 @@ pub struct Reading {
     pub hits: Vec<Hit>,
     /// The vendor itself said that several records fit.
     pub ambiguous: bool,
+    /// Values that did not fit their field's type and were left out; counted, never shown.
+    pub unreadable_fields: u32,
 }
 
 /// A person a source named, verified against the identity.

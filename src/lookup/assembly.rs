@@ -510,6 +510,9 @@ async fn read_once(shared: &Shared, person: &Person, key: ReadingKey, call: Call
         && !matches!(outcome, Outcome::Skipped(_))
     {
         metrics.seconds.record(took.as_secs_f64());
+        if let Outcome::Found(reading) = &outcome {
+            metrics.unreadable_fields.increment(u64::from(reading.unreadable_fields));
+        }
     }
     let cause = cause.as_deref().map(chain);
     tracing::debug!(

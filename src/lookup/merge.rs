@@ -465,7 +465,7 @@ mod tests {
 
     fn found(hits: Vec<Hit>) -> Progress {
         let values = hits.first().map(|hit| hit.values.clone()).unwrap_or_default();
-        ended(Outcome::Found(Arc::new(Reading { values, hits, ambiguous: false })))
+        ended(Outcome::Found(Arc::new(Reading { values, hits, ..Reading::default() })))
     }
 
     fn ended(outcome: Outcome) -> Progress {
@@ -496,7 +496,7 @@ mod tests {
         let bob = || person(&[("name", "Bob Ray"), ("email", "bob@example.com"), ("company.name", "Acme")]);
         let eve = || person(&[("name", "Eve Poe"), ("email", "eve@example.com"), ("company.name", "Other")]);
         let nobody = || ended(Outcome::NotFound(Arc::default()));
-        let cases: [(&str, Vec<(&str, Progress)>, Match); 9] = [
+        let cases = [
             ("nobody", vec![("a", nobody()), ("b", nobody())], Match::None),
             ("one", vec![("a", found(vec![ann()])), ("b", nobody())], Match::Unique),
             ("two of one company", vec![("a", found(vec![ann(), bob()]))], Match::SharedLine),

@@ -182,7 +182,8 @@ impl Upstream {
     }
 }
 
-fn said(read: Read) -> Said {
+fn said(mut read: Read) -> Said {
+    read.reading.unreadable_fields = read.unreadable_fields;
     if read.found { Said::Found(read.reading.into()) } else { Said::NotFound }
 }
 

@@ -23,6 +23,7 @@ const CACHE_CONTEXTS: &str = "caller_context_cache_contexts";
 const RENDERED: &str = "caller_context_rendered_total";
 const SOURCE_OUTCOMES: &str = "caller_context_source_outcomes_total";
 const SOURCE_SECONDS: &str = "caller_context_source_seconds";
+const UNREADABLE_FIELDS: &str = "caller_context_unreadable_fields_total";
 const BREAKER_STATE: &str = "caller_context_source_breaker_state";
 const IN_FLIGHT: &str = "caller_context_source_in_flight";
 const SILENCE: &str = "caller_context_silence_seconds_total";
@@ -68,6 +69,8 @@ pub struct SourceMetrics {
     name: Arc<str>,
     /// The time of one call: request, answer, reading.
     pub seconds: Histogram,
+    /// Values that did not fit their field's type and were left out.
+    pub unreadable_fields: Counter,
     /// 0 passing, 1 probing, 2 tripped.
     pub breaker_state: Gauge,
     pub in_flight: Gauge,
@@ -338,7 +341,13 @@ impl SourceMetrics {
         breaker_state.set(0.0);
         let in_flight = gauge(recorder, IN_FLIGHT, &labels);
         in_flight.set(0.0);
-        Self { name: name.clone(), seconds: histogram(recorder, SOURCE_SECONDS, &labels), breaker_state, in_flight }
+        Self {
+            name: name.clone(),
+            seconds: histogram(recorder, SOURCE_SECONDS, &labels),
+            unreadable_fields: counter(recorder, UNREADABLE_FIELDS, &labels),
+            breaker_state,
+            in_flight,
+        }
     }
 
     pub fn breaker(&self, state: BreakerState) {
@@ -387,6 +396,7 @@ fn describe(recorder: &PrometheusRecorder) {
         (CACHE, "Questions to the cache: hit, stale (answered, refreshed behind), miss, joined."),
         (RENDERED, "Answers whose bytes were in the cache of rendered views, or had to be made."),
         (SOURCE_OUTCOMES, "Ends of operations, by outcome and reason."),
+        (UNREADABLE_FIELDS, "Values of a source that did not fit their field and were left out."),
         (MISSES_REFUSED, "Lookups that were not allowed to reach their sources, by whose budget was spent."),
         (REFUSALS, "Requests turned away before a lookup."),
         (AUDIT_LOST, "Audit rows that did not fit into the buffer."),
