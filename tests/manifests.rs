@@ -19,7 +19,6 @@ use caller_context::domain::{Email, Failure, Identity, NameId, Organization, Pho
 use caller_context::lookup::{Ask, Engine, Purse};
 use caller_context::manifest::plan::{Operation, OperationId, Plan};
 use caller_context::manifest::reading::ReadEnv;
-use caller_context::manifest::template::Tables;
 use caller_context::source::quota::Quota;
 use caller_context::source::{Call, CallError, Said, Upstream};
 use caller_context::telemetry::metrics::Metrics;
@@ -200,22 +199,13 @@ impl Bench {
                 return Err(format!("hits are {found:?}, expected {hits:?}"));
             }
         }
-        self.compare_unreadable(&call, case, now)
+        self.compare_unreadable(&call, case)
     }
 
     /// Reads the last answer again, for the count that a reading does not carry.
-    fn compare_unreadable(&self, call: &Call, case: &Case, now: jiff::Timestamp) -> Result<(), String> {
+    fn compare_unreadable(&self, call: &Call, case: &Case) -> Result<(), String> {
         let Some(last) = case.exchanges.last() else { return Ok(()) };
-        let env = ReadEnv {
-            identity: &call.identity,
-            get: &|name| call.get(name),
-            tables: &Tables::default(),
-            headers: None,
-            source: call.source(),
-            names: &call.plan.names,
-            never: &[],
-            now,
-        };
+        let env = ReadEnv { identity: &call.identity, get: &|name| call.get(name), source: call.source(), never: &[] };
         let read = call.operation().record.read(last.response.as_bytes(), &env);
         let unreadable = read.map_or(0, |read| read.unreadable_fields);
         if unreadable != case.unreadable_fields {

@@ -96,13 +96,7 @@ impl Loaded {
             }
         }
         let limits = &source.limits;
-        let _ = writeln!(
-            out,
-            "  at once {}{}{}",
-            limits.concurrency,
-            rates("; ", &limits.rate),
-            rates("; budget ", &limits.budget)
-        );
+        let _ = writeln!(out, "  at once {}{}", limits.concurrency, rates("; ", &limits.rate));
         for (name, bucket) in &limits.buckets {
             let _ = writeln!(out, "  bucket {name}{}", rates(" ", bucket));
         }
@@ -120,7 +114,7 @@ fn lookup(out: &mut String, plan: &Plan, operation: &Operation) {
     let _ = writeln!(out, "    provides {}", names(&operation.provides).join(", "));
     let bucket = operation.bucket.as_ref().map(|name| format!(", bucket {name}")).unwrap_or_default();
     let proof = if operation.identifying() { ", says who it is" } else { "" };
-    let _ = writeln!(out, "    within {}, cost {}{bucket}{proof}", spoken(operation.timeout), operation.cost);
+    let _ = writeln!(out, "    within {}{bucket}{proof}", spoken(operation.timeout));
 }
 
 fn full_name(plan: &Plan, id: OperationId) -> String {

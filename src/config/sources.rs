@@ -165,7 +165,6 @@ impl Common<'_> {
         let kind = SourceKind::of_connector(&connector);
         let default = self.defaults.timeouts.iter().find(|(of, _)| *of == kind).map_or(ms(3_000), |(_, t)| *t);
         let timeout = optional(&section, "timeout", TIMEOUTS).unwrap_or(default);
-        let tables = [];
         let scope = Scope {
             source: &settings.name,
             sources: self.sources,
@@ -175,7 +174,6 @@ impl Common<'_> {
             diagnostics: self.diagnostics(),
             variables: &connection.variables,
             maps: &maps,
-            tables: &tables,
             version: connection.version.as_deref(),
             base_url: base_url.as_ref().map(|(url, origin)| (url.as_str(), *origin)),
             headers: manifest_reader.node("headers").and_then(Node::as_table),
@@ -251,7 +249,7 @@ impl Common<'_> {
             fresh,
             keep,
             not_found: optional(&section, "not_found", WINDOWS).unwrap_or(self.defaults.not_found),
-            limits: crate::manifest::plan::Limits { concurrency: 0, rate: vec![], buckets: vec![], budget: vec![] },
+            limits: crate::manifest::plan::Limits { concurrency: 0, rate: vec![], buckets: vec![] },
             breaker,
             defaults: self.static_defaults(&section.reader),
             variables: Vec::new(),

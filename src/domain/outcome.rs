@@ -48,12 +48,8 @@ pub enum Skip {
     Needs(Arc<str>),
     /// The caller withheld the number.
     Withheld,
-    /// A map or table has no entry for a value the request needs.
-    Unmapped,
     /// Several people fit; an id is not handed on.
     Ambiguous,
-    /// Every optional part of the request was missing.
-    NothingToSend,
     /// A value cannot stand where the request needs it.
     Invalid,
 }
@@ -84,9 +80,7 @@ impl Skip {
             Self::NotConnected => "not_connected",
             Self::Needs(_) => "needs",
             Self::Withheld => "withheld",
-            Self::Unmapped => "unmapped",
             Self::Ambiguous => "ambiguous",
-            Self::NothingToSend => "nothing_to_send",
             Self::Invalid => "invalid",
         }
     }

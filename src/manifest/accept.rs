@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use jiff::civil;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use rust_decimal::Decimal;
 
 use super::path::Raw;
@@ -24,53 +24,25 @@ pub(super) enum Item<'e> {
     Bool(bool),
     /// An object or a list.
     Container,
-    /// Typed already: from a map, a table or an expression inside.
+    /// Typed already: from a map or an expression inside.
     Value(Value),
 }
 
 /// How a value is spelt in the answer, where its type does not say it: `as`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelt {
-    UnixSeconds,
-    UnixMillis,
     /// Zoneless means UTC.
     Utc,
     /// Zoneless means the source's zone.
     Zoned,
     Date,
-    UsDate,
-    /// Hundredths of the amount.
-    Cents,
-    Text,
 }
 
-pub(super) const SPELT: &[(&str, Spelt)] = &[
-    ("unix_s", Spelt::UnixSeconds),
-    ("unix_ms", Spelt::UnixMillis),
-    ("utc", Spelt::Utc),
-    ("zoned", Spelt::Zoned),
-    ("date", Spelt::Date),
-    ("us_date", Spelt::UsDate),
-    ("cents", Spelt::Cents),
-    ("text", Spelt::Text),
-];
+pub(super) const SPELT: &[(&str, Spelt)] = &[("utc", Spelt::Utc), ("zoned", Spelt::Zoned), ("date", Spelt::Date)];
 
 /// A value that its field does not take.
 #[derive(Debug, PartialEq)]
 pub(super) struct Unfit;
-
-impl Spelt {
-    /// Whether values spelt like this can stand in a field of that type.
-    pub fn fits(self, ty: Type) -> bool {
-        match self {
-            Self::UnixSeconds | Self::UnixMillis | Self::Utc | Self::Zoned | Self::Date | Self::UsDate => {
-                matches!(ty, Type::Time | Type::Date | Type::Any)
-            }
-            Self::Cents => matches!(ty, Type::Decimal | Type::Any),
-            Self::Text => matches!(ty, Type::Text | Type::TextList | Type::Any),
-        }
-    }
-}
 
 impl<'e> From<&'e Raw<'_>> for Item<'e> {
     fn from(raw: &'e Raw<'_>) -> Self {
@@ -122,9 +94,7 @@ impl Item<'_> {
         let text = self.text().ok_or(Unfit)?;
         let text = text.trim();
         let value = match (ty, spelt) {
-            (Type::Any, Some(Spelt::Cents)) => self.fit(Type::Decimal, spelt, zone, region)?,
-            (Type::Any, Some(Spelt::Text)) => self.fit(Type::Text, None, zone, region)?,
-            (Type::Any, Some(Spelt::Date | Spelt::UsDate)) => self.fit(Type::Date, spelt, zone, region)?,
+            (Type::Any, Some(Spelt::Date)) => self.fit(Type::Date, spelt, zone, region)?,
             (Type::Any, Some(_)) => self.fit(Type::Time, spelt, zone, region)?,
             (Type::Any, None) => match self {
                 Self::Number(digits) => {
@@ -137,7 +107,6 @@ impl Item<'_> {
             (Type::Text | Type::TextList, _) => clean(text),
             (Type::Email | Type::EmailList, _) => Some(Value::Email(Email::parse(text).ok_or(Unfit)?)),
             (Type::Phone | Type::PhoneList, _) => Some(Value::Phone(Phone::parse_stored(text, region).ok_or(Unfit)?)),
-            (Type::Decimal, Some(Spelt::Cents)) => Some(Value::Decimal(cents(text).ok_or(Unfit)?)),
             (Type::Decimal, _) => Some(Value::Decimal(decimal(text).ok_or(Unfit)?)),
             (Type::Int, _) => Some(Value::Int(int(text).ok_or(Unfit)?)),
             (Type::Bool, _) => Some(Value::Bool(bool(text, matches!(self, Self::Number(_))).ok_or(Unfit)?)),
@@ -185,10 +154,6 @@ fn decimal(text: &str) -> Option<Decimal> {
     Decimal::from_str_exact(text).or_else(|_| Decimal::from_scientific(text)).ok()
 }
 
-fn cents(text: &str) -> Option<Decimal> {
-    Decimal::try_new(text.parse().ok()?, 2).ok()
-}
-
 fn int(text: &str) -> Option<i64> {
     text.parse().ok().or_else(|| decimal(text).filter(Decimal::is_integer).and_then(|d| i64::try_from(d).ok()))
 }
@@ -212,33 +177,23 @@ fn time(text: &str, spelt: Option<Spelt>, zone: &TimeZone) -> Option<Timestamp> 
         local.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
     };
     match spelt {
-        Some(Spelt::UnixSeconds) => unix(text, 1_000),
-        Some(Spelt::UnixMillis) => unix(text, 1),
         Some(Spelt::Utc) => text.parse().ok().or_else(|| civil_in(&TimeZone::UTC)),
         Some(Spelt::Zoned) => text.parse().ok().or_else(|| civil_in(zone)),
-        Some(Spelt::Date | Spelt::UsDate) => midnight(date(text, spelt, zone)?),
+        Some(Spelt::Date) => midnight(date(text, spelt, zone)?),
         _ => text.parse().ok().or_else(|| midnight(plain_date(text)?)),
     }
 }
 
 fn date(text: &str, spelt: Option<Spelt>, zone: &TimeZone) -> Option<civil::Date> {
     match spelt {
-        Some(Spelt::UsDate) => civil::Date::strptime("%m/%d/%Y", text).ok(),
         Some(Spelt::Date) => plain_date(text.get(..10)?),
-        None | Some(Spelt::Text | Spelt::Cents) if text.len() == 10 => plain_date(text),
+        None if text.len() == 10 => plain_date(text),
         _ => Some(time(text, spelt, zone)?.to_zoned(zone.clone()).date()),
     }
 }
 
 fn plain_date(text: &str) -> Option<civil::Date> {
     (text.len() == 10).then(|| text.parse().ok()).flatten()
-}
-
-/// `text` counts units of this many milliseconds; a fraction is kept to the millisecond.
-fn unix(text: &str, unit: i64) -> Option<Timestamp> {
-    let millis = decimal(text)?.checked_mul(unit.into())?.trunc();
-    let since = SignedDuration::from_millis(i64::try_from(millis).ok()?);
-    Timestamp::UNIX_EPOCH.checked_add(since).ok()
 }
 
 fn url(text: &str) -> Option<Value> {
@@ -274,8 +229,6 @@ mod tests {
             (number("1.5e3"), Type::Decimal, None, "1500"),
             (text("99.90"), Type::Decimal, None, "99.90"),
             (text("1,234.50"), Type::Decimal, None, "unfit"),
-            (number("1999"), Type::Decimal, Some(Spelt::Cents), "19.99"),
-            (number("19.5"), Type::Decimal, Some(Spelt::Cents), "unfit"),
             (text("250"), Type::Int, None, "250"),
             (number("250.0"), Type::Int, None, "250"),
             (number("2.5"), Type::Int, None, "unfit"),
@@ -292,13 +245,9 @@ mod tests {
             (text("2026-11-02T16:40:10Z"), Type::Time, Some(Spelt::Zoned), "2026-11-02T16:40:10Z"),
             (text("2026-11-02"), Type::Time, None, "2026-11-01T23:00:00Z"),
             (text("2026-11-02"), Type::Time, Some(Spelt::Date), "2026-11-01T23:00:00Z"),
-            (number("1793637610"), Type::Time, Some(Spelt::UnixSeconds), "2026-11-02T16:40:10Z"),
-            (text("1793637610123"), Type::Time, Some(Spelt::UnixMillis), "2026-11-02T16:40:10.123Z"),
-            (number("99999999999999999999"), Type::Time, Some(Spelt::UnixMillis), "unfit"),
             (text("2026-11-02"), Type::Date, None, "2026-11-02"),
             (text("2026-11-02T23:30:00Z"), Type::Date, None, "2026-11-03"),
             (text("2026-11-02T23:30:00Z"), Type::Date, Some(Spelt::Date), "2026-11-02"),
-            (text("11/02/2026"), Type::Date, Some(Spelt::UsDate), "2026-11-02"),
             (text("ümlaut-date"), Type::Date, Some(Spelt::Date), "unfit"),
             (text("Ada@Example.com"), Type::Email, None, "ada@example.com"),
             (text("nobody"), Type::Email, None, "unfit"),

@@ -9,16 +9,10 @@ use super::template::UrlPart;
 use super::tree::Reader;
 
 pub(super) fn request_line(operation: &Reader<'_>, cx: &Context<'_>) -> Option<(Method, Vec<UrlPart>)> {
-    let keys: [(&'static str, Method); 5] = [
-        ("get", Method::GET),
-        ("post", Method::POST),
-        ("put", Method::PUT),
-        ("patch", Method::PATCH),
-        ("delete", Method::DELETE),
-    ];
+    let keys: [(&'static str, Method); 2] = [("get", Method::GET), ("post", Method::POST)];
     let mut found = keys.into_iter().filter_map(|(key, method)| Some((method, operation.node(key)?, key)));
     let Some((method, node, key)) = found.next() else {
-        let help = "write `get = \"/path\"` (or post, put, patch, delete)";
+        let help = "write `get = \"/path\"` or `post = \"/path\"`";
         cx.error("one-request", operation.origin, "this operation has no request", help);
         return None;
     };

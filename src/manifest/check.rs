@@ -35,8 +35,7 @@ pub fn unused(manifest: &Table, diagnostics: &Diagnostics) {
         table.map(|table| table.entries.clone()).unwrap_or_default()
     };
     for entry in defined(&["map"]) {
-        let in_hole = format!("map.{}", entry.key);
-        if !mentions(&root, "", &|key, text| (key == "map" && *text == *entry.key) || text.contains(&in_hole)) {
+        if !mentions(&root, "", &|key, text| key == "map" && *text == *entry.key) {
             warn(entry.key_origin, format!("the map `{}`", entry.key));
         }
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnostic::{Origin, did_you_mean};
+use super::expression::{SOURCES, WORDS};
+use super::language::Language;
 use super::plan::{Limits, Operation, OperationId, Rate, Request, SqlEngine};
 use super::reading::{ErrorRules, Record};
 use super::scope::{Need, Scope};
@@ -13,10 +15,9 @@ use super::template::{HttpRequest, Maps, spellings};
 use super::tree::{self, Content, Entry, Node, Reader, Table, wrong_type};
 use crate::domain::{NameId, SourceId, Value, canonical};
 
-const REQUEST_KEYS: &[&str] =
-    &["get", "post", "put", "patch", "delete", "sql", "query", "headers", "body", "form", "spellings"];
+const REQUEST_KEYS: &[&str] = &["get", "post", "sql", "query", "headers", "body", "spellings"];
 const RECORD_KEYS: &[&str] =
-    &["records", "reads", "select", "phones", "emails", "where", "rank", "exact", "provides", "list", "error"];
+    &["records", "reads", "select", "phones", "emails", "rank", "exact", "provides", "list", "error"];
 
 /// How the lookups of one source are to be compiled.
 pub struct Compile<'a> {
@@ -72,7 +73,6 @@ impl Compile<'_> {
         let (needs, origins) = self.needs(&reader, entry);
         let _ = reader.text("fallback_of");
         let bucket = self.bucket(&reader);
-        let cost = reader.count("cost").map_or(1, |cost| u32::try_from(cost).unwrap_or(u32::MAX));
         let timeout = reader.duration("timeout").map_or(self.timeout, |own| own.min(self.timeout));
         let exact = reader.bool("exact").unwrap_or(false);
         let record = Record::compile(&reader, &needs, &self.scope);
@@ -102,7 +102,6 @@ impl Compile<'_> {
             Request::Http(request) => inputs.extend_from_slice(request.names()),
             Request::Sql(statement) => inputs.extend_from_slice(statement.names()),
         }
-        inputs.extend_from_slice(record.names());
         inputs.sort_unstable();
         inputs.dedup();
         let operation = Operation {
@@ -117,7 +116,6 @@ impl Compile<'_> {
             record,
             errors,
             bucket,
-            cost,
             timeout,
         };
         Some(Compiled { operation, origin: entry.key_origin, needs: origins, exact })
@@ -187,7 +185,7 @@ pub fn maps(manifest: &Reader<'_>) -> Maps {
 
 /// `[limits]`, with the concurrency of sources that say nothing.
 pub fn limits(manifest: &Reader<'_>, concurrency: usize) -> Limits {
-    let mut limits = Limits { concurrency, rate: Vec::new(), buckets: Vec::new(), budget: Vec::new() };
+    let mut limits = Limits { concurrency, rate: Vec::new(), buckets: Vec::new() };
     let Some(reader) = manifest.table("limits") else { return limits };
     if let Some(count) = reader.count("concurrency") {
         if !(1..=10_000).contains(&count) {
@@ -197,7 +195,6 @@ pub fn limits(manifest: &Reader<'_>, concurrency: usize) -> Limits {
         limits.concurrency = usize::try_from(count).unwrap_or(concurrency);
     }
     limits.rate = rates(&reader, reader.node("rate"));
-    limits.budget = rates(&reader, reader.node("budget"));
     for entry in reader.entries("bucket") {
         limits.buckets.push((entry.key.clone(), rates(&reader, Some(&entry.value))));
     }
@@ -231,29 +228,11 @@ fn rate(text: &str) -> Option<Rate> {
     Some(Rate { count, per })
 }
 
-/// Whether a table is one thing in the language of manifests, an expression or a node: layers
-/// replace it as a whole.
+/// Whether a table is one thing in the language of manifests, an expression or a text in a query
+/// language: layers replace it as a whole.
 pub fn is_whole(table: &Table) -> bool {
-    const SOURCES: &[&str] =
-        &["path", "header", "first_of", "join", "all", "latest", "text", "value", "count", "sum", "min", "max"];
-    const MODIFIERS: &[&str] =
-        &["with", "part", "between", "map", "table", "as", "equals", "in", "not_in", "has", "starts_with", "exists"];
-    const NODES: &[&str] = &[
-        "for_each",
-        "when",
-        "literal",
-        "soql",
-        "coql",
-        "odata",
-        "sysparm",
-        "stripe_search",
-        "zendesk_search",
-        "json_text",
-        "markup",
-    ];
-    if table.keys().any(|key| NODES.contains(&key)) {
+    if table.keys().any(|key| Language::parse(key).is_some()) {
         return true;
     }
-    table.keys().any(|key| SOURCES.contains(&key))
-        && table.keys().all(|key| SOURCES.contains(&key) || MODIFIERS.contains(&key))
+    table.keys().any(|key| SOURCES.contains(&key)) && table.keys().all(|key| WORDS.contains(&key))
 }

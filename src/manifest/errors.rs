@@ -1,11 +1,11 @@
 //! What an HTTP answer means before its records are read: `[[error.<class>]]` rules, then its
 //! status.
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::StatusCode;
 
 use super::accept::Item;
 use super::diagnostic::did_you_mean;
-use super::expression::{Paths, Test};
+use super::expression::{Paths, Slot, Test};
 use super::hole::Context;
 use super::path::Shape;
 use super::scope::Scope;
@@ -44,7 +44,8 @@ struct Rule {
     class: AnswerClass,
     /// Any of these; none means every status.
     statuses: Vec<Statuses>,
-    condition: Option<(Where, Test)>,
+    /// What stands at a path passes this test.
+    condition: Option<(Slot, Test)>,
 }
 
 #[derive(Debug)]
@@ -52,12 +53,6 @@ enum Statuses {
     One(u16),
     /// `5xx`
     Hundred(u16),
-}
-
-#[derive(Debug)]
-enum Where {
-    Slot(usize),
-    Header(HeaderName),
 }
 
 /// In the order in which rules are tried.
@@ -105,7 +100,7 @@ impl ErrorRules {
     }
 
     /// Classifies by the rules, then by status.
-    pub fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> AnswerClass {
+    pub fn classify(&self, status: StatusCode, body: &[u8]) -> AnswerClass {
         let applies = |rule: &&Rule| rule.statuses.is_empty() || rule.statuses.iter().any(|s| s.holds(status.as_u16()));
         let mut rules = self.rules.iter().filter(applies).peekable();
         if rules.peek().is_none() {
@@ -116,14 +111,9 @@ impl ErrorRules {
         let root = frames.as_ref().and_then(|frames| frames.root());
         let holds = |rule: &Rule| match &rule.condition {
             None => true,
-            Some((Where::Slot(slot), test)) => {
-                let items: Vec<_> = root.map_or(&[][..], |root| root.values(*slot)).iter().map(Item::from).collect();
-                root.is_some() && test.passes_alone(&items)
-            }
-            Some((Where::Header(name), test)) => {
-                let texts = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-                let items: Vec<_> = texts.map(|text| Item::Text(text.into())).collect();
-                test.passes_alone(&items)
+            Some((slot, test)) => {
+                let values = root.map_or(&[][..], |root| root.values(slot.at));
+                test.passes(&values.iter().map(Item::from).collect::<Vec<_>>())
             }
         };
         rules.find(|rule| holds(rule)).map_or_else(|| by_status(status), |rule| rule.class)
@@ -140,35 +130,22 @@ fn rule(node: &Node, class: AnswerClass, paths: &Paths<'_>) -> Option<Rule> {
         Some(status) => statuses(status, paths)?,
         None => Vec::new(),
     };
-    let path = reader.text("path").zip(reader.node("path"));
-    let header = reader.text("header").zip(reader.node("header"));
+    let slot = match reader.node("path") {
+        Some(path) => Some(paths.slot(reader.text("path")?, path.origin)?),
+        None => None,
+    };
     let test = Test::compile(&reader, paths)?;
     reader.finish();
-    let place = match (path, header) {
-        (Some(_), Some((_, second))) => {
-            paths.cx.error("one-source", second.origin, "this rule has two sources", "keep `path` or `header`");
-            return None;
-        }
-        (Some((path, node)), None) => Some(Where::Slot(paths.slot(path, node.origin)?.at)),
-        (None, Some((name, node))) => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => Some(Where::Header(name)),
-            Err(_) => {
-                paths.cx.error("wrong-value", node.origin, format!("`{name}` is not a header's name"), "");
-                return None;
-            }
-        },
-        (None, None) => None,
-    };
-    let condition = match (place, test) {
-        (Some(place), Some(test)) => Some((place, test)),
+    let condition = match (slot, test) {
+        (Some(slot), Some(test)) => Some((slot, test)),
         (None, None) if !statuses.is_empty() => None,
         (Some(_), None) => {
-            let help = "add one of equals, in, not_in, has, starts_with, exists";
+            let help = "add one of equals, in";
             paths.cx.error("missing-key", node.origin, "this rule does not say what to look for", help);
             return None;
         }
         (None, _) => {
-            let help = "give `status`, or `path` or `header` with a test";
+            let help = "give `status`, or `path` with a test";
             paths.cx.error("missing-key", node.origin, "this rule does not say where to look", help);
             return None;
         }
@@ -243,8 +220,8 @@ mod tests {
             in = ["RATE", "SLOW"]
             [[error_of_vendor.not_found]]
             status = "5xx"
-            header = "x-why"
-            has = "nobody"
+            path = "why"
+            equals = "nobody"
             [[error_of_vendor.unauthorized]]
             path = "[0].errorCode"
             equals = "EXPIRED"
@@ -253,35 +230,32 @@ mod tests {
             "#,
         );
         let trial = trial.unwrap();
-        let header = |value: &'static str| {
-            HeaderMap::from_iter([(HeaderName::from_static("x-why"), http::HeaderValue::from_static(value))])
-        };
         let table = [
-            (200, "", "{}", AnswerClass::Success),
-            (204, "", "", AnswerClass::NotFound),
-            (404, "", "", AnswerClass::Invalid),
-            (418, "", "", AnswerClass::Duplicate),
-            (200, "", r#"{"error":{"code":"slow"}}"#, AnswerClass::Limited),
-            (400, "", r#"{"error":{"code":"other"}}"#, AnswerClass::Invalid),
-            (400, "", r#"[{"errorCode":"EXPIRED"}]"#, AnswerClass::Unauthorized),
-            (500, "Nobody here", "<html>", AnswerClass::NotFound),
-            (500, "", "<html>", AnswerClass::ServerError),
-            (400, "nobody", "", AnswerClass::Invalid),
-            (401, "", "", AnswerClass::Unauthorized),
-            (402, "", "", AnswerClass::Plan),
-            (403, "", "", AnswerClass::Forbidden),
-            (408, "", "", AnswerClass::Timeout),
-            (409, "", "", AnswerClass::Conflict),
-            (410, "", "", AnswerClass::Gone),
-            (429, "", "", AnswerClass::Limited),
-            (300, "", "", AnswerClass::Ambiguous),
-            (302, "", "", AnswerClass::Invalid),
-            (422, "", "", AnswerClass::Invalid),
-            (503, "", "", AnswerClass::ServerError),
+            (200, "{}", AnswerClass::Success),
+            (204, "", AnswerClass::NotFound),
+            (404, "", AnswerClass::Invalid),
+            (418, "", AnswerClass::Duplicate),
+            (200, r#"{"error":{"code":"slow"}}"#, AnswerClass::Limited),
+            (400, r#"{"error":{"code":"other"}}"#, AnswerClass::Invalid),
+            (400, r#"[{"errorCode":"EXPIRED"}]"#, AnswerClass::Unauthorized),
+            (500, r#"{"why":"Nobody"}"#, AnswerClass::NotFound),
+            (500, "<html>", AnswerClass::ServerError),
+            (400, r#"{"why":"nobody"}"#, AnswerClass::Invalid),
+            (401, "", AnswerClass::Unauthorized),
+            (402, "", AnswerClass::Plan),
+            (403, "", AnswerClass::Forbidden),
+            (408, "", AnswerClass::Timeout),
+            (409, "", AnswerClass::Conflict),
+            (410, "", AnswerClass::Gone),
+            (429, "", AnswerClass::Limited),
+            (300, "", AnswerClass::Ambiguous),
+            (302, "", AnswerClass::Invalid),
+            (422, "", AnswerClass::Invalid),
+            (503, "", AnswerClass::ServerError),
         ];
-        for (status, why, body, expected) in table {
+        for (status, body, expected) in table {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(trial.errors.classify(status, &header(why), body.as_bytes()), expected, "{status} {why} {body}");
+            assert_eq!(trial.errors.classify(status, body.as_bytes()), expected, "{status} {body}");
         }
     }
 }

@@ -4,53 +4,24 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::HeaderName;
 use rust_decimal::Decimal;
 
-use super::accept::{Item, SPELT, Spelt};
+use super::accept::{SPELT, Spelt};
 use super::diagnostic::{Origin, suggest};
-use super::hole::{Context, Template};
-use super::path::{Path, Shape, Step};
+use super::hole::Context;
+use super::path::{self, Shape, Step};
 use super::tree::{Content, Node, Reader, wrong_type};
 use crate::domain::{Type, Value};
 
+/// Members that say where an expression's value is.
+pub(super) const SOURCES: &[&str] = &["path", "first_of", "join"];
 /// Words that make a table an expression, so no field can be called like that.
-pub(super) const WORDS: &[&str] = &[
-    "path",
-    "header",
-    "first_of",
-    "join",
-    "with",
-    "all",
-    "latest",
-    "text",
-    "value",
-    "count",
-    "sum",
-    "min",
-    "max",
-    "part",
-    "between",
-    "map",
-    "table",
-    "as",
-    "equals",
-    "in",
-    "not_in",
-    "has",
-    "starts_with",
-    "exists",
-];
-const SOURCES: &[&str] =
-    &["path", "header", "first_of", "join", "all", "latest", "text", "value", "count", "sum", "min", "max"];
+pub(super) const WORDS: &[&str] = &["path", "first_of", "join", "with", "map", "as", "equals", "in"];
 
 #[derive(Debug)]
 pub(super) struct Expression {
     pub source: Source,
-    pub part: Option<Box<str>>,
-    pub between: Option<(Box<str>, Box<str>)>,
     pub map: Option<Arc<str>>,
-    pub table: Option<Arc<str>>,
     pub test: Option<Test>,
     pub spelt: Option<Spelt>,
     pub ty: Type,
@@ -59,44 +30,14 @@ pub(super) struct Expression {
 #[derive(Debug)]
 pub(super) enum Source {
     Slot(Slot),
-    Header(HeaderName),
     FirstOf(Vec<Expression>),
     Join(Vec<Expression>, Box<str>),
-    All(Vec<Expression>),
-    Latest(Vec<Expression>),
-    Text {
-        template: Template,
-        members: Vec<Slot>,
-    },
-    Value(Value),
-    Count(Slot),
-    Sum(Slot),
-    Min(Slot),
-    Max(Slot),
-    /// All of these tests.
-    Tests(Vec<Expression>),
 }
 
+/// `equals` or `in`: the value is one of these.
 #[derive(Debug)]
 pub(super) struct Test {
-    pub kind: TestKind,
-    pub right: Vec<Right>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TestKind {
-    Equals,
-    In,
-    NotIn,
-    Has,
-    StartsWith,
-    Exists(bool),
-}
-
-#[derive(Debug)]
-pub(super) enum Right {
-    Value(Value),
-    Template(Template),
+    pub right: Vec<Value>,
 }
 
 /// Where a path's values come to.
@@ -108,7 +49,6 @@ pub(super) struct Slot {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
-    Root,
     Record,
     Element,
 }
@@ -116,7 +56,6 @@ pub(super) enum Level {
 /// The shapes that paths are compiled into.
 #[derive(Debug, Default)]
 pub(super) struct Shapes {
-    pub root: Shape,
     pub record: Shape,
     /// While the members of a list's items are compiled.
     pub element: Option<Shape>,
@@ -135,24 +74,23 @@ impl Paths<'_> {
         let path = self.path(text, origin)?;
         let mut shapes = self.shapes.borrow_mut();
         let (level, at) = match &mut shapes.element {
-            _ if path.from_root => (Level::Root, shapes.root.slot(&path.steps)),
-            Some(element) => (Level::Element, element.slot(&path.steps)),
+            Some(element) => (Level::Element, element.slot(&path)),
             None => {
-                let at = shapes.record.slot(&path.steps);
-                shapes.used.push(path.steps);
+                let at = shapes.record.slot(&path);
+                shapes.used.push(path);
                 (Level::Record, at)
             }
         };
         Some(Slot { level, at })
     }
 
-    pub fn path(&self, text: &str, origin: Origin) -> Option<Path> {
+    pub fn path(&self, text: &str, origin: Origin) -> Option<Vec<Step>> {
         if let Some(at) = text.find('{') {
             let place = self.cx.place(origin, text, at..text.len());
             self.cx.error("hole-in-path", place, "paths into answers have no holes", "");
             return None;
         }
-        match Path::parse(text) {
+        match path::parse(text) {
             Ok(path) => Some(path),
             Err((at, expected)) => {
                 let end = text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |c| at + c.len_utf8());
@@ -181,22 +119,10 @@ pub(super) fn entry_type(ty: Type) -> Type {
 
 impl Expression {
     pub fn compile(node: &Node, ty: Type, paths: &Paths<'_>) -> Option<Self> {
-        let plain = |source, ty| Self {
-            source,
-            part: None,
-            between: None,
-            map: None,
-            table: None,
-            test: None,
-            spelt: None,
-            ty,
-        };
         match &node.value {
-            Content::Text(path) => Some(plain(Source::Slot(paths.slot(path, node.origin)?), ty)),
-            Content::Array(items) => {
-                fits(Type::Bool, ty, node.origin, paths)?;
-                let tests: Vec<_> = items.iter().map(|item| Self::test(item, paths)).collect();
-                Some(plain(Source::Tests(tests.into_iter().collect::<Option<_>>()?), ty))
+            Content::Text(path) => {
+                let source = Source::Slot(paths.slot(path, node.origin)?);
+                Some(Self { source, map: None, test: None, spelt: None, ty })
             }
             Content::Table(_) => Self::of_table(node, ty, paths),
             _ => {
@@ -204,17 +130,6 @@ impl Expression {
                 None
             }
         }
-    }
-
-    /// An expression that is a test: of `where`, or one of a list of tests.
-    pub fn test(node: &Node, paths: &Paths<'_>) -> Option<Self> {
-        let expression = Self::compile(node, Type::Bool, paths)?;
-        if expression.test.is_none() && !matches!(expression.source, Source::Tests(_)) {
-            let help = "add one of equals, in, not_in, has, starts_with, exists";
-            paths.cx.error("missing-key", node.origin, "this is no test", help);
-            return None;
-        }
-        Some(expression)
     }
 
     fn of_table(node: &Node, ty: Type, paths: &Paths<'_>) -> Option<Self> {
@@ -233,78 +148,27 @@ impl Expression {
             }
         }
         let test = Test::compile(&reader, paths)?;
-        let part = reader.text("part").map(Into::into);
-        let between = between(&reader);
-        let scope = paths.cx.scope;
-        let at = |key: &'static str| reader.node(key).map_or(node.origin, |n| n.origin);
-        let map = reader.text("map").map(|name| scope.map(name, at("map")).ok_or(())).transpose().ok()?;
-        let table = reader.text("table").map(|name| scope.table(name, at("table")).ok_or(())).transpose().ok()?;
+        let at = reader.node("map").map_or(node.origin, |n| n.origin);
+        let map = reader.text("map").map(|name| paths.cx.scope.map(name, at).ok_or(())).transpose().ok()?;
         let spelt = spelt(&reader, paths)?;
-        // what is looked up, cut or tested keeps the type it came with until then
-        let raw = part.is_some() || between.is_some() || map.is_some() || table.is_some() || test.is_some();
-        let of = if raw || spelt.is_some() { Type::Any } else { entry_type(ty) };
+        // what is mapped or tested keeps the type it came with until then
+        let of = if map.is_some() || test.is_some() || spelt.is_some() { Type::Any } else { entry_type(ty) };
         let source = Source::compile(&reader, of, paths)?;
         reader.finish();
-        let gives = match (&source, &test, spelt) {
-            (_, Some(_), _) | (Source::Tests(_), ..) => Type::Bool,
-            (Source::Count(_), ..) if !raw => Type::Int,
-            (Source::Sum(_), ..) if !raw => Type::Decimal,
-            _ => Type::Any,
-        };
-        let at = node.origin;
-        fits(gives, ty, at, paths)?;
-        if let Some(spelt) = spelt
-            && !spelt.fits(entry_type(ty))
-        {
-            paths.cx.error("field-type", at, "a value spelt like this does not fit the field's type", "");
+        if test.is_some() && !matches!(entry_type(ty), Type::Bool | Type::Text | Type::Any) {
+            paths.cx.error(
+                "field-type",
+                node.origin,
+                "this gives true or false, which does not fit the field's type",
+                "",
+            );
             return None;
         }
-        let expression = Self { source, part, between, map, table, test, spelt, ty };
-        expression.check_constant(at, paths)?;
-        Some(expression)
-    }
-
-    /// A constant fits now or never.
-    fn check_constant(&self, origin: Origin, paths: &Paths<'_>) -> Option<()> {
-        let Source::Value(value) = &self.source else { return Some(()) };
-        if self.map.is_some() || self.test.is_some() {
-            return Some(());
-        }
-        let item = Item::Value(value.clone());
-        if item.fit(entry_type(self.ty), self.spelt, &jiff::tz::TimeZone::UTC, None).is_err() {
-            paths.cx.error("field-type", origin, format!("a {} does not fit this field", value.type_name()), "");
+        if spelt.is_some() && !matches!(entry_type(ty), Type::Time | Type::Date | Type::Any) {
+            paths.cx.error("field-type", node.origin, "`as` says how a time is spelt; this field takes none", "");
             return None;
         }
-        Some(())
-    }
-}
-
-/// Whether a value of one type can stand in a field of another.
-fn fits(given: Type, wanted: Type, origin: Origin, paths: &Paths<'_>) -> Option<()> {
-    let numeric = matches!(given, Type::Int | Type::Decimal);
-    let fine = match entry_type(wanted) {
-        Type::Any | Type::Text => true,
-        Type::Records(_) => false,
-        Type::Int | Type::Decimal => numeric || given == Type::Any,
-        other => given == other || given == Type::Any,
-    };
-    if !fine {
-        let what = if given == Type::Bool { "true or false" } else { "a number" };
-        paths.cx.error("field-type", origin, format!("this gives {what}, which does not fit the field's type"), "");
-    }
-    fine.then_some(())
-}
-
-fn between(reader: &Reader<'_>) -> Option<(Box<str>, Box<str>)> {
-    let texts = reader.texts("between")?;
-    match texts.as_slice() {
-        [(left, _), (right, _)] => Some(((*left).into(), (*right).into())),
-        _ => {
-            if let Some(node) = reader.node("between") {
-                wrong_type(reader.diagnostics, node, "two texts: what stands before and after");
-            }
-            None
-        }
+        Some(Self { source, map, test, spelt, ty })
     }
 }
 
@@ -324,62 +188,35 @@ fn spelt(reader: &Reader<'_>, paths: &Paths<'_>) -> Option<Option<Spelt>> {
 
 impl Source {
     fn compile(reader: &Reader<'_>, ty: Type, paths: &Paths<'_>) -> Option<Self> {
-        let slot = |key: &'static str| {
-            let text = reader.text(key)?;
-            Some(paths.slot(text, reader.node(key)?.origin))
-        };
         let list = |key: &'static str, ty: Type| {
-            let items = reader.list(key)?;
-            let compiled: Vec<_> = items.iter().map(|item| Expression::compile(item, ty, paths)).collect();
-            Some(compiled.into_iter().collect::<Option<Vec<_>>>())
+            let compiled: Vec<_> = reader.list(key)?.iter().map(|item| Expression::compile(item, ty, paths)).collect();
+            compiled.into_iter().collect::<Option<Vec<_>>>()
         };
-        if let Some(slot) = slot("path") {
-            return Some(Self::Slot(slot?));
+        if let Some(node) = reader.node("path") {
+            return Some(Self::Slot(paths.slot(reader.text("path")?, node.origin)?));
         }
-        for (key, make) in
-            [("count", Self::Count as fn(Slot) -> Self), ("sum", Self::Sum), ("min", Self::Min), ("max", Self::Max)]
-        {
-            if let Some(slot) = slot(key) {
-                return Some(make(slot?));
-            }
+        if reader.node("first_of").is_some() {
+            return Some(Self::FirstOf(list("first_of", ty)?));
         }
-        if let Some(name) = reader.text("header") {
-            let header = HeaderName::from_bytes(name.as_bytes()).ok();
-            if header.is_none() {
-                let origin = reader.node("header").map_or(reader.origin, |node| node.origin);
-                paths.cx.error("wrong-value", origin, format!("`{name}` is not a header's name"), "");
-            }
-            return Some(Self::Header(header?));
-        }
-        if let Some(parts) = list("first_of", ty) {
-            return Some(Self::FirstOf(parts?));
-        }
-        if let Some(parts) = list("join", Type::Text) {
-            return Some(Self::Join(parts?, reader.text("with").unwrap_or(" ").into()));
-        }
-        if let Some(parts) = list("all", ty) {
-            return Some(Self::All(parts?));
-        }
-        if let Some(parts) = list("latest", Type::Time) {
-            return Some(Self::Latest(parts?));
-        }
-        if let Some(node) = reader.node("text") {
-            return Self::text(reader.text("text")?, node.origin, paths);
-        }
-        Some(Self::Value(constant(reader.node("value")?, paths)?))
+        Some(Self::Join(list("join", Type::Text)?, reader.text("with").unwrap_or(" ").into()))
     }
+}
 
-    fn text(text: &str, origin: Origin, paths: &Paths<'_>) -> Option<Self> {
-        let members = RefCell::new(Vec::new());
-        let member = |path: &str, origin: Origin| {
-            let slot = paths.slot(path, origin)?;
-            members.borrow_mut().push(slot);
-            Some(members.borrow().len() - 1)
+impl Test {
+    /// The outer `None`: something is wrong with it.
+    #[expect(clippy::option_option, reason = "most expressions have no test")]
+    pub fn compile(reader: &Reader<'_>, paths: &Paths<'_>) -> Option<Option<Self>> {
+        let items = match (reader.node("equals"), reader.node("in")) {
+            (None, None) => return Some(None),
+            (Some(_), Some(second)) => {
+                paths.cx.error("one-source", second.origin, "this expression has two tests", "keep one");
+                return None;
+            }
+            (Some(node), None) => std::slice::from_ref(node),
+            (None, Some(_)) => reader.list("in")?,
         };
-        let cx = Context { member: Some(&member), ..Context::new(paths.cx.scope, paths.cx.needs) };
-        let template = Template::compile(text, origin, &cx).filter(|template| template.check_scalar(&cx));
-        paths.cx.names.borrow_mut().extend(cx.names.take());
-        Some(Self::Text { template: template?, members: members.take() })
+        let right: Vec<_> = items.iter().map(|item| constant(item, paths)).collect();
+        Some(Some(Self { right: right.into_iter().collect::<Option<_>>()? }))
     }
 }
 
@@ -392,50 +229,6 @@ fn constant(node: &Node, paths: &Paths<'_>) -> Option<Value> {
         _ => {
             wrong_type(paths.cx.scope.diagnostics, node, "a text, a number, or true or false");
             None
-        }
-    }
-}
-
-impl Test {
-    /// The outer `None`: something is wrong with it.
-    #[expect(clippy::option_option, reason = "most expressions have no test")]
-    pub fn compile(reader: &Reader<'_>, paths: &Paths<'_>) -> Option<Option<Self>> {
-        let mut found = None;
-        for (key, kind) in [
-            ("equals", TestKind::Equals),
-            ("in", TestKind::In),
-            ("not_in", TestKind::NotIn),
-            ("has", TestKind::Has),
-            ("starts_with", TestKind::StartsWith),
-        ] {
-            let Some(node) = reader.node(key) else { continue };
-            if found.is_some() {
-                paths.cx.error("one-source", node.origin, "this expression has two tests", "make it a list of tests");
-                return None;
-            }
-            let list = matches!(kind, TestKind::In | TestKind::NotIn);
-            let items = if list { reader.list(key)? } else { std::slice::from_ref(node) };
-            let right: Vec<_> = items.iter().map(|item| Right::compile(item, paths)).collect();
-            found = Some(Self { kind, right: right.into_iter().collect::<Option<_>>()? });
-        }
-        match (reader.bool("exists"), found) {
-            (Some(_), Some(_)) => {
-                paths.cx.error("one-source", reader.origin, "this expression has two tests", "make it a list of tests");
-                None
-            }
-            (Some(exists), None) => Some(Some(Self { kind: TestKind::Exists(exists), right: Vec::new() })),
-            (None, found) => Some(found),
-        }
-    }
-}
-
-impl Right {
-    fn compile(node: &Node, paths: &Paths<'_>) -> Option<Self> {
-        let Some(text) = node.as_text() else { return Some(Self::Value(constant(node, paths)?)) };
-        let template = Template::compile(text, node.origin, paths.cx)?;
-        match template.constant() {
-            Some(text) => Some(Self::Value(Value::text(text))),
-            None => template.check_scalar(paths.cx).then_some(Self::Template(template)),
         }
     }
 }

@@ -43,16 +43,12 @@ struct Alternative {
     conversions: SmallVec<[Conversion; 1]>,
 }
 
-pub(super) type MakeMember<'a> = dyn Fn(&str, Origin) -> Option<usize> + 'a;
-
 /// What holes are checked against, and what they were found to use.
 pub(super) struct Context<'a> {
     pub scope: &'a Scope<'a>,
     pub needs: &'a [Need],
     pub select: &'a [Arc<str>],
     pub spellings: Arc<[Spelling]>,
-    /// Makes a member of the record from its path; only texts in readings have records.
-    pub member: Option<&'a MakeMember<'a>>,
     pub names: RefCell<Vec<NameId>>,
     pub phone_use: Cell<PhoneUse>,
 }
@@ -64,7 +60,6 @@ impl<'a> Context<'a> {
             needs,
             select: &[],
             spellings: [].into(),
-            member: None,
             names: RefCell::default(),
             phone_use: Cell::new(PhoneUse::None),
         }
@@ -190,7 +185,6 @@ impl Template {
     pub fn fill(
         &self,
         env: &Env<'_>,
-        member: Member<'_>,
         out: &mut String,
         write: &dyn Fn(&Hole, &Value, &mut String) -> Result<(), Skip>,
     ) -> Result<bool, Skip> {
@@ -198,7 +192,7 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.push_str(text),
-                Piece::Hole(hole) => match hole.value(env, member)? {
+                Piece::Hole(hole) => match hole.value(env)? {
                     Some(value) => write(hole, &value, out)?,
                     None => {
                         out.truncate(start);
@@ -223,9 +217,6 @@ fn hole_length(text: &str) -> Option<usize> {
     }
     None
 }
-
-/// Values of the record being read, by the number that compiling gave them.
-pub(super) type Member<'m> = &'m dyn Fn(usize) -> Option<Value>;
 
 impl Hole {
     fn compile(inner: &str, origin: Origin, cx: &Context<'_>) -> Option<Self> {
@@ -295,17 +286,16 @@ impl Hole {
 
     pub fn check_time(&self, cx: &Context<'_>) -> bool {
         if self.ty == Type::Time {
-            let help = "say how it is spelt: `|rfc3339`, `|unix_s`, `|date` ...";
+            let help = "say how it is spelt: `|rfc3339`, `|date` ...";
             cx.error("time-needs-format", self.origin, "a time cannot be sent without a format", help);
         }
         self.ty != Type::Time
     }
 
     /// The first alternative that is present. `None`: optional and missing.
-    pub fn value<'c, 'e: 'c>(&'c self, env: &Env<'e>, member: Member<'_>) -> Result<Option<Cow<'c, Value>>, Skip> {
-        let mut unmapped = false;
+    pub fn value<'c, 'e: 'c>(&'c self, env: &Env<'e>) -> Result<Option<Cow<'c, Value>>, Skip> {
         for alternative in &self.alternatives {
-            let Some(mut value) = alternative.operand.value(env, member) else { continue };
+            let Some(mut value) = alternative.operand.value(env) else { continue };
             // an empty text of the author is meant: `or ''`
             let written = matches!(alternative.operand, Operand::Constant(_)) && alternative.conversions.is_empty();
             let mut present = written || !value.is_missing();
@@ -313,24 +303,14 @@ impl Hole {
                 if !present {
                     break;
                 }
-                match conversion.apply(value, env)? {
-                    Some(converted) => value = converted,
-                    None => {
-                        unmapped |= conversion.is_mapping();
-                        value = Cow::Owned(Value::List([].into()));
-                    }
-                }
+                value = conversion.apply(value, env)?;
                 present = !value.is_missing();
             }
             if present {
                 return Ok(Some(value));
             }
         }
-        match (self.optional, unmapped) {
-            (true, _) => Ok(None),
-            (false, true) => Err(Skip::Unmapped),
-            (false, false) => Err(Skip::Needs(self.name.clone())),
-        }
+        if self.optional { Ok(None) } else { Err(Skip::Needs(self.name.clone())) }
     }
 }
 

@@ -4,24 +4,17 @@
 use std::fmt::Write as _;
 
 use super::diagnostic::Origin;
-use super::hole::{Context, Member, Piece, Template};
+use super::hole::{Context, Piece, Template};
 use super::template::Env;
 use crate::domain::{Skip, Value};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
-    /// Salesforce; `coql` of Zoho is written alike.
+    /// Of Salesforce.
     Soql,
-    StripeSearch,
-    ZendeskSearch,
 }
 
-const WORDS: &[(&str, Language)] = &[
-    ("soql", Language::Soql),
-    ("coql", Language::Soql),
-    ("stripe_search", Language::StripeSearch),
-    ("zendesk_search", Language::ZendeskSearch),
-];
+const WORDS: &[(&str, Language)] = &[("soql", Language::Soql)];
 
 /// A text in a query language.
 #[derive(Debug, Clone)]
@@ -37,13 +30,6 @@ impl Language {
 
     pub fn words() -> impl Iterator<Item = &'static str> + Clone {
         WORDS.iter().map(|(word, _)| *word)
-    }
-
-    fn quote(self) -> char {
-        match self {
-            Self::Soql | Self::StripeSearch => '\'',
-            Self::ZendeskSearch => '"',
-        }
     }
 
     /// Appends a value as a literal; a list as literals with commas.
@@ -65,26 +51,24 @@ impl Language {
                 Ok(())
             }
             Value::Record(_) => Err(Skip::Invalid),
-            Value::Text(text) | Value::Url(text) => self.quoted(text, out),
-            Value::Phone(phone) => self.quoted(phone.e164(), out),
-            Value::Email(email) => self.quoted(email.as_str(), out),
+            Value::Text(text) | Value::Url(text) => quoted(text, out),
+            Value::Phone(phone) => quoted(phone.e164(), out),
+            Value::Email(email) => quoted(email.as_str(), out),
         }
     }
+}
 
-    fn quoted(self, text: &str, out: &mut String) -> Result<(), Skip> {
-        let quote = self.quote();
-        out.push(quote);
-        for c in text.chars() {
-            match c {
-                '\\' => out.push_str("\\\\"),
-                c if c == quote => out.extend(['\\', c]),
-                c if c.is_control() => return Err(Skip::Invalid),
-                c => out.push(c),
-            }
+fn quoted(text: &str, out: &mut String) -> Result<(), Skip> {
+    out.push('\'');
+    for c in text.chars() {
+        match c {
+            '\\' | '\'' => out.extend(['\\', c]),
+            c if c.is_control() => return Err(Skip::Invalid),
+            c => out.push(c),
         }
-        out.push(quote);
-        Ok(())
     }
+    out.push('\'');
+    Ok(())
 }
 
 impl Query {
@@ -123,8 +107,8 @@ impl Query {
     }
 
     /// Appends the text. `false`: an optional value is missing.
-    pub fn render(&self, env: &Env<'_>, member: Member<'_>, out: &mut String) -> Result<bool, Skip> {
-        self.template.fill(env, member, out, &|hole, value, out| match value {
+    pub fn render(&self, env: &Env<'_>, out: &mut String) -> Result<bool, Skip> {
+        self.template.fill(env, out, &|hole, value, out| match value {
             value if !hole.is_phone() => self.language.literal(value, out),
             // a country's own way to write a number may hold signs that mean something here
             Value::List(spellings) => {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
 use super::diagnostic::Origin;
-use super::hole::{Context, Member};
+use super::hole::Context;
 use super::template::{Env, PhoneUse};
 use crate::domain::{NameId, Spelling, Type, Value, canonical};
 
@@ -26,8 +26,6 @@ pub(super) enum Operand {
     Now(SignedDuration),
     /// The day in the source's zone.
     Today(SignedDuration),
-    /// `record.<path>`: a value of the record being read, by its place in the text's list.
-    Member(usize),
 }
 
 /// Whether an alternative makes a hole sure to be filled.
@@ -49,10 +47,6 @@ impl Operand {
         }
         if let Some((operand, ty)) = clock(word) {
             return Some((operand, ty, Covers::Always));
-        }
-        if let (Some(path), Some(member)) = (word.strip_prefix("record."), cx.member) {
-            // a missing member makes the text missing, so it needs no cover
-            return Some((Self::Member(member(path, origin)?), Type::Any, Covers::Always));
         }
         match word {
             "secret" | "access_token" => {
@@ -105,7 +99,7 @@ impl Operand {
         Some((Self::Name(id), ty, Covers::Name(id)))
     }
 
-    pub fn value<'c, 'e: 'c>(&'c self, env: &Env<'e>, member: Member<'_>) -> Option<Cow<'c, Value>> {
+    pub fn value<'c, 'e: 'c>(&'c self, env: &Env<'e>) -> Option<Cow<'c, Value>> {
         let owned = |value: Value| Some(Cow::Owned(value));
         match self {
             Self::Name(id) => {
@@ -140,7 +134,6 @@ impl Operand {
                 let time = env.now.checked_add(*offset).ok()?;
                 owned(Value::Date(time.to_zoned(env.source.time_zone.clone()).date()))
             }
-            Self::Member(at) => member(*at).map(Cow::Owned),
         }
     }
 }

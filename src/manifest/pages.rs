@@ -9,7 +9,6 @@ macro_rules! pages {
 /// Code and page, by code.
 pub const PAGES: &[(&str, &str)] = pages! {
     "account-twice"
-    "body-and-form"
     "body-with-get"
     "constants-only"
     "conversion-type"

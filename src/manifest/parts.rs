@@ -11,10 +11,10 @@ use super::tree::{Content, Entry, Node, Reader, wrong_type};
 
 /// What a part of a body is made of.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Made {
+struct Made {
     constants: bool,
-    pub required: bool,
-    pub optional: bool,
+    required: bool,
+    optional: bool,
 }
 
 fn check_key(entry: &Entry, cx: &Context<'_>) -> bool {
@@ -142,67 +142,11 @@ fn header(entry: &Entry, cx: &Context<'_>) -> Option<(HeaderName, Header)> {
     Some((name, Header::Constant(value?)))
 }
 
-pub(super) fn body(operation: &Reader<'_>, cx: &Context<'_>) -> Option<(Body, Made)> {
-    let (json, form) = (operation.node("body"), operation.node("form"));
-    if let (Some(_), Some(form)) = (json, form) {
-        cx.error("body-and-form", form.origin, "`body` (JSON) and `form` exclude each other", "");
-        return None;
+pub(super) fn body(operation: &Reader<'_>, cx: &Context<'_>) -> Option<Body> {
+    match operation.node("body") {
+        Some(node) => Some(Body::Json(json_part(node, "body", &mut Made::default(), cx)?)),
+        None => Some(Body::None),
     }
-    if let Some(node) = json {
-        let mut made = Made::default();
-        return Some((Body::Json(json_part(node, "body", &mut made, cx)?), made));
-    }
-    let mut parameters = Vec::new();
-    let mut sound = true;
-    for entry in operation.entries("form") {
-        sound &= form_entry(&entry.key, entry, &mut parameters, cx).is_some();
-    }
-    match (sound, parameters.is_empty()) {
-        (false, _) => None,
-        (true, true) => Some((Body::None, Made::default())),
-        (true, false) => {
-            let mut made = Made::default();
-            for parameter in &parameters {
-                match parameter {
-                    Parameter::Constant(_) => made.required = true,
-                    Parameter::Text(_, text) => made.add(text),
-                }
-            }
-            Some((Body::Form(parameters), made))
-        }
-    }
-}
-
-fn form_entry(key: &str, entry: &Entry, parameters: &mut Vec<Parameter>, cx: &Context<'_>) -> Option<()> {
-    if !check_key(entry, cx) {
-        return None;
-    }
-    form_value(key, &entry.value, parameters, cx)
-}
-
-fn form_value(key: &str, node: &Node, parameters: &mut Vec<Parameter>, cx: &Context<'_>) -> Option<()> {
-    match &node.value {
-        Content::Table(table) if !is_declared(node) => {
-            for entry in &table.entries {
-                form_entry(&format!("{key}[{}]", entry.key), entry, parameters, cx)?;
-            }
-        }
-        Content::Array(items) => {
-            for item in items {
-                form_value(&format!("{key}[]"), item, parameters, cx)?;
-            }
-        }
-        _ => {
-            let parameter = parameter(key, node, cx)?;
-            if let Parameter::Text(_, Text::Template(template)) = &parameter
-                && !template.check_scalar(cx)
-            {
-                return None;
-            }
-            parameters.push(parameter);
-        }
-    }
-    Some(())
 }
 
 /// A table with a language for its only key is a text in that language.

@@ -18,14 +18,6 @@ const MAX_VALUES: usize = 10_000;
 /// Of what is skipped; serde_json has the same limit for what is read.
 const MAX_DEPTH: usize = 128;
 
-/// `$.a.b[0].'odd name'[]`
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Path {
-    /// From the whole answer instead of the record.
-    pub from_root: bool,
-    pub steps: Vec<Step>,
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
     Member(Box<str>),
@@ -34,56 +26,42 @@ pub(super) enum Step {
     Each,
 }
 
-impl Path {
-    /// Reads a path; the error says what was expected, and at which byte.
-    pub fn parse(text: &str) -> Result<Self, (usize, &'static str)> {
-        let mut path = Self::default();
-        let mut at = 0;
-        if let Some(rest) = text.strip_prefix('$') {
-            path.from_root = true;
-            at = 1;
-            if rest.is_empty() {
-                return Ok(path);
+/// Reads `a.b[0].'odd name'[]`; the error says what was expected, and at which byte.
+pub(super) fn parse(text: &str) -> Result<Vec<Step>, (usize, &'static str)> {
+    let mut steps = Vec::new();
+    let mut at = 0;
+    let mut member_due = !text.is_empty();
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty() || member_due) {
+        if let Some(inner) = rest.strip_prefix('[') {
+            let Some((inside, _)) = inner.split_once(']') else { return Err((at, "a `]` to this `[`")) };
+            steps.push(match inside.trim() {
+                "" => Step::Each,
+                index => Step::Index(index.parse().map_err(|_| (at, "`[]` or a number in brackets"))?),
+            });
+            at += inside.len() + 2;
+            member_due = false;
+        } else if let Some(inner) = rest.strip_prefix('\'').filter(|_| member_due) {
+            let Some((name, _)) = inner.split_once('\'') else { return Err((at, "a closing quote")) };
+            steps.push(Step::Member(name.into()));
+            at += name.len() + 2;
+            member_due = false;
+        } else if member_due {
+            let length = rest.find(['.', '[', '\'', '{']).unwrap_or(rest.len());
+            let name = rest.get(..length).unwrap_or("");
+            if name.trim().is_empty() || name.trim() != name {
+                return Err((at, "a member's name"));
             }
-            match rest.as_bytes().first() {
-                Some(b'.') => at = 2,
-                Some(b'[') => {}
-                _ => return Err((1, "a `.` or a `[` after the `$`")),
-            }
+            steps.push(Step::Member(name.into()));
+            at += length;
+            member_due = false;
+        } else if rest.starts_with('.') {
+            at += 1;
+            member_due = true;
+        } else {
+            return Err((at, "a `.`, a `[` or the end"));
         }
-        let mut member_due = at == 0 && !text.is_empty() || at == 2;
-        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty() || member_due) {
-            if let Some(inner) = rest.strip_prefix('[') {
-                let Some((inside, _)) = inner.split_once(']') else { return Err((at, "a `]` to this `[`")) };
-                path.steps.push(match inside.trim() {
-                    "" => Step::Each,
-                    index => Step::Index(index.parse().map_err(|_| (at, "`[]` or a number in brackets"))?),
-                });
-                at += inside.len() + 2;
-                member_due = false;
-            } else if let Some(inner) = rest.strip_prefix('\'').filter(|_| member_due) {
-                let Some((name, _)) = inner.split_once('\'') else { return Err((at, "a closing quote")) };
-                path.steps.push(Step::Member(name.into()));
-                at += name.len() + 2;
-                member_due = false;
-            } else if member_due {
-                let length = rest.find(['.', '[', '\'', '{']).unwrap_or(rest.len());
-                let name = rest.get(..length).unwrap_or("");
-                if name.trim().is_empty() || name.trim() != name {
-                    return Err((at, "a member's name"));
-                }
-                path.steps.push(Step::Member(name.into()));
-                at += length;
-                member_due = false;
-            } else if rest.starts_with('.') {
-                at += 1;
-                member_due = true;
-            } else {
-                return Err((at, "a `.`, a `[` or the end"));
-            }
-        }
-        Ok(path)
     }
+    Ok(steps)
 }
 
 /// What is read of one kind of frame: the whole answer, a record, or an element of a list.

@@ -150,8 +150,6 @@ pub struct Limits {
     pub concurrency: usize,
     pub rate: Vec<Rate>,
     pub buckets: Vec<(Arc<str>, Vec<Rate>)>,
-    /// Long purses, counted in an operation's cost.
-    pub budget: Vec<Rate>,
 }
 
 /// `"100 per 10s"`
@@ -206,7 +204,6 @@ pub struct Operation {
     /// What a reading of it may hold.
     pub provides: Vec<NameId>,
     pub bucket: Option<Arc<str>>,
-    pub cost: u32,
     /// The smaller of the operation's and its source's.
     pub timeout: Duration,
 }

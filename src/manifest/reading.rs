@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use rust_decimal::Decimal;
 use smallvec::SmallVec;
 
@@ -14,8 +13,7 @@ use super::evaluate::Place;
 use super::expression::{Expression, Slot};
 use super::path::{Frame, Frames, Shape};
 use super::plan::Source;
-use super::template::Tables;
-use crate::domain::{Email, Hit, Identity, NameId, Names, Phone, Reading, Value, canonical};
+use crate::domain::{Email, Hit, Identity, NameId, Phone, Reading, Value, canonical};
 
 pub(super) const PHONE: NameId = canonical("phone");
 pub(super) const EMAIL: NameId = canonical("email");
@@ -33,7 +31,6 @@ pub struct Record {
     pub(super) lists: Vec<List>,
     pub(super) phones: Vec<Slot>,
     pub(super) emails: Vec<Slot>,
-    pub(super) conditions: Vec<Expression>,
     pub(super) rank: Vec<Rank>,
     /// The name whose value tells hits apart.
     pub(super) id: Option<NameId>,
@@ -43,22 +40,15 @@ pub struct Record {
     pub(super) exact_person: bool,
     pub(super) select: Vec<Arc<str>>,
     pub(super) gives: Vec<NameId>,
-    pub(super) names: Vec<NameId>,
 }
 
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) field: NameId,
-    pub(super) from: Option<From>,
-    pub(super) conditions: Vec<Expression>,
+    /// The record's list that the entries are the elements of; none when records are entries.
+    pub(super) from: Option<usize>,
     /// In the order of the vocabulary.
     pub(super) items: Vec<(Arc<str>, Expression)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct From {
-    pub(super) root: bool,
-    pub(super) list: usize,
 }
 
 #[derive(Debug)]
@@ -73,14 +63,9 @@ pub struct ReadEnv<'a> {
     pub identity: &'a Identity,
     /// The operation's inputs.
     pub get: &'a dyn Fn(NameId) -> Option<&'a Value>,
-    pub tables: &'a Tables,
-    /// Of the answer; rows have none.
-    pub headers: Option<&'a http::HeaderMap>,
     pub source: &'a Source,
-    pub names: &'a Names,
     /// Folded member names that are never taken in, beside the built-in ones.
     pub never: &'a [Arc<str>],
-    pub now: Timestamp,
 }
 
 /// An answer, read.
@@ -110,11 +95,6 @@ impl Record {
     /// The member names that `{select}` asks for.
     pub(super) fn select(&self) -> &[Arc<str>] {
         &self.select
-    }
-
-    /// Inputs of the operation that its tests and texts use.
-    pub fn names(&self) -> &[NameId] {
-        &self.names
     }
 
     /// Has `phones` or `emails` and searches by them, or is `exact` for a person: its hits say who
@@ -153,15 +133,13 @@ impl Record {
         let unreadable = Cell::new(0);
         let mut read = Read { found: false, reading: Reading::default(), unreadable_fields: 0 };
         let Some(root) = frames.root() else { return read };
-        let place = |record| Place { env, root, record, element: None, unreadable: &unreadable };
+        let place = |record| Place { env, record, element: None, unreadable: &unreadable };
         let identifying = self.identifying();
         let mut records: Vec<Candidate<'_>> = Vec::new();
         for frame in frames.list(root, 0) {
             let place = place(frame);
             let Some(proof) = self.proof(place) else { continue };
-            if self.conditions.iter().all(|test| test.passes(place)) {
-                records.push(Candidate { frame, proof, rank: self.rank(place) });
-            }
+            records.push(Candidate { frame, proof, rank: self.rank(place) });
         }
         records.sort_by(|a, b| self.order(a, b));
         // of what is not about persons only the first record's values count
@@ -310,9 +288,8 @@ impl List {
             let place = place(record);
             match self.from {
                 None => self.entry(place, &mut entries),
-                Some(from) => {
-                    let parent = if from.root { place.root } else { record };
-                    for element in frames.list(parent, from.list) {
+                Some(list) => {
+                    for element in frames.list(record, list) {
                         self.entry(Place { element: Some(element), ..place }, &mut entries);
                     }
                 }
@@ -323,7 +300,7 @@ impl List {
 
     /// Without an id it is no entry; one that is there already is not repeated.
     fn entry(&self, place: Place<'_, '_>, entries: &mut Vec<Value>) {
-        if entries.len() >= MAX_ENTRIES || !self.conditions.iter().all(|test| test.passes(place)) {
+        if entries.len() >= MAX_ENTRIES {
             return;
         }
         let members: Vec<_> = self.items.iter().filter_map(|(name, e)| Some((name.clone(), e.value(place)?))).collect();

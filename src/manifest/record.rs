@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::diagnostic::{Origin, did_you_mean};
 use super::expression::{Expression, Paths, Shapes, WORDS};
 use super::hole::Context;
-use super::path::{Path, Shape, Step};
-use super::reading::{EMAIL, From, List, PHONE, Rank, Record};
+use super::path::{Shape, Step};
+use super::reading::{EMAIL, List, PHONE, Rank, Record};
 use super::scope::{Need, Scope};
 use super::tree::{Entry, Node, Reader};
 use crate::domain::field::{Kind, is_never};
@@ -27,7 +27,7 @@ const PERSON: [NameId; 8] = [
 ];
 
 impl Record {
-    /// Compiles `records` `reads` `select` `phones` `emails` `where` `rank` `exact` `provides` and
+    /// Compiles `records` `reads` `select` `phones` `emails` `rank` `exact` `provides` and
     /// `list` of an operation, together with the record it reads. Compile it before the request:
     /// `{select}` asks for what is read here.
     pub fn compile(operation: &Reader<'_>, needs: &[Need], scope: &Scope<'_>) -> Option<Record> {
@@ -37,7 +37,6 @@ impl Record {
             record: Record::default(),
             from: Vec::new(),
             sound: true,
-            root_lists: 1,
         };
         let searched = |name| needs.iter().any(|need| need.contains(&name));
         (compiler.record.by_phone, compiler.record.by_email) = (searched(PHONE), searched(EMAIL));
@@ -61,9 +60,8 @@ struct Compiler<'a> {
     paths: Paths<'a>,
     record: Record,
     /// Shapes of list elements, to be put in their place when all paths are known.
-    from: Vec<(bool, Vec<Step>, Shape)>,
+    from: Vec<(Vec<Step>, Shape)>,
     sound: bool,
-    root_lists: usize,
 }
 
 impl<'a> Compiler<'a> {
@@ -98,21 +96,11 @@ impl<'a> Compiler<'a> {
                 None => self.sound = false,
             }
         }
-        let conditions = self.conditions(reader);
-        self.record.conditions.extend(conditions);
         self.rank(reader);
         self.provides(reader.entries("provides"), "");
         for entry in reader.entries("list") {
             self.sound &= self.list(entry).is_some();
         }
-    }
-
-    fn conditions(&mut self, reader: &Reader<'_>) -> Vec<Expression> {
-        let Some(node) = reader.node("where") else { return Vec::new() };
-        let nodes = node.as_array().unwrap_or(std::slice::from_ref(node));
-        let tests: Vec<_> = nodes.iter().filter_map(|node| Expression::test(node, &self.paths)).collect();
-        self.sound &= tests.len() == nodes.len();
-        tests
     }
 
     /// Must end in an id: without one, equal records would change places from call to call.
@@ -230,21 +218,15 @@ impl<'a> Compiler<'a> {
         if from.is_some() {
             self.paths.shapes.borrow_mut().element = Some(Shape::default());
         }
-        let conditions = self.conditions(&reader);
         let items = self.items(&item, members);
         let element = self.paths.shapes.borrow_mut().element.take();
         reader.finish();
-        let from = from.zip(element).map(|(path, shape)| {
-            let list = match path.from_root {
-                true => self.root_lists,
-                false => self.from.iter().filter(|(root, ..)| !root).count(),
-            };
-            self.root_lists += usize::from(path.from_root);
-            self.from.push((path.from_root, path.steps, shape));
-            From { root: path.from_root, list }
+        let from = from.zip(element).map(|part| {
+            self.from.push(part);
+            self.from.len() - 1
         });
         self.record.lists.retain(|list| list.field != field);
-        self.record.lists.push(List { field, from, conditions, items: items? });
+        self.record.lists.push(List { field, from, items: items? });
         Some(())
     }
 
@@ -306,22 +288,14 @@ impl<'a> Compiler<'a> {
         }
         let path = match records {
             Some(node) => self.paths.path(operation.text("records")?, node.origin)?,
-            None => Path::default(),
+            None => Vec::new(),
         };
-        let Shapes { mut root, mut record, used, .. } = self.paths.shapes.take();
-        let mut root_lists = Vec::new();
-        for (from_root, steps, shape) in self.from {
-            match from_root {
-                true => root_lists.push((steps, shape)),
-                false => {
-                    record.list(&steps, shape);
-                }
-            }
+        let Shapes { record: mut shape, used, .. } = self.paths.shapes.take();
+        for (steps, element) in self.from {
+            shape.list(&steps, element);
         }
-        root.list(&path.steps, record);
-        for (steps, shape) in root_lists {
-            root.list(&steps, shape);
-        }
+        let mut root = Shape::default();
+        root.list(&path, shape);
         let names = self.paths.cx.scope.names.borrow();
         let mut record = self.record;
         record.shape = root;
@@ -331,9 +305,6 @@ impl<'a> Compiler<'a> {
         record.id = id(&record.provides, &names);
         record.gives =
             record.provides.iter().map(|(name, _)| *name).chain(record.lists.iter().map(|l| l.field)).collect();
-        record.names = self.paths.cx.names.take();
-        record.names.sort_unstable();
-        record.names.dedup();
         self.sound.then_some(record)
     }
 

@@ -29,8 +29,6 @@ pub struct Scope<'a> {
     pub diagnostics: &'a Diagnostics,
     pub variables: &'a [Variable],
     pub maps: &'a Maps,
-    /// The names of the source's `[table.<name>]`.
-    pub tables: &'a [Arc<str>],
     /// What `{version}` stands for.
     pub version: Option<&'a str>,
     /// A template; references are resolved. Without one nothing that is sent can be compiled.
@@ -102,27 +100,12 @@ impl Scope<'_> {
 
     /// The `[map.<name>]` of that name.
     pub fn map(&self, name: &str, origin: Origin) -> Option<Arc<str>> {
-        self.one_of("map", name, origin, &mut self.maps.maps.keys())
-    }
-
-    /// The `[table.<name>]` of that name.
-    pub fn table(&self, name: &str, origin: Origin) -> Option<Arc<str>> {
-        self.one_of("table", name, origin, &mut self.tables.iter())
-    }
-
-    fn one_of(
-        &self,
-        kind: &str,
-        name: &str,
-        origin: Origin,
-        known: &mut dyn Iterator<Item = &Arc<str>>,
-    ) -> Option<Arc<str>> {
-        let known: Vec<&Arc<str>> = known.collect();
-        if let Some(found) = known.iter().find(|known| &****known == name) {
+        let known = self.maps.maps.keys();
+        if let Some(found) = known.clone().find(|known| &***known == name) {
             return Some(Arc::clone(found));
         }
-        let help = did_you_mean(name, known.iter().map(|known| &***known));
-        self.diagnostics.error_help("unknown-name", origin, format!("there is no `[{kind}.{name}]`"), help);
+        let help = did_you_mean(name, known.map(|known| &**known));
+        self.diagnostics.error_help("unknown-name", origin, format!("there is no `[map.{name}]`"), help);
         None
     }
 

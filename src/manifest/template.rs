@@ -28,18 +28,11 @@ pub struct Maps {
     pub maps: HashMap<Arc<str>, Vec<(Arc<str>, Value)>>,
 }
 
-/// `[table.<name>]` reference data as loaded: key (lower case) -> value. Not loaded is missing.
-#[derive(Debug, Default, Clone)]
-pub struct Tables {
-    pub tables: HashMap<Arc<str>, HashMap<String, Value>>,
-}
-
 /// What a request is rendered from.
 pub struct Env<'a> {
     /// The inputs on the table: fields, own ids, request inputs.
     pub get: &'a dyn Fn(NameId) -> Option<&'a Value>,
     pub source: &'a Source,
-    pub tables: &'a Tables,
     /// The caller's number and its variants; `{phone}` is the first, `{phones}` all of them.
     pub phones: &'a [Phone],
     /// The spelling of `{phone}` for this request; `{phones}` uses the operation's list.
@@ -55,8 +48,6 @@ pub struct HttpRequest {
     pub(super) query: Vec<Parameter>,
     pub(super) headers: Vec<(HeaderName, Header)>,
     pub(super) body: Body,
-    /// Nothing of the body is there for sure: without any of it, the request changes nothing.
-    pub(super) body_may_vanish: bool,
     names: Vec<NameId>,
     spellings: Arc<[Spelling]>,
     phone_use: PhoneUse,
@@ -113,8 +104,6 @@ pub(super) enum Body {
     #[default]
     None,
     Json(Json),
-    /// Keys are encoded, nested tables flattened to `a[b]`, arrays to `a[]`.
-    Form(Vec<Parameter>),
 }
 
 #[derive(Debug)]
@@ -136,20 +125,13 @@ impl Maps {
     }
 }
 
-impl Tables {
-    pub fn lookup(&self, table: &str, key: &str) -> Option<&Value> {
-        self.tables.get(table)?.get(key.to_lowercase().as_str())
-    }
-}
-
 /// Equal without case.
 pub(super) fn same_text(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || (!(a.is_ascii() && b.is_ascii()) && a.to_lowercase() == b.to_lowercase())
 }
 
 impl HttpRequest {
-    /// Compiles `get` `post` `put` `patch` `delete`, `query`, `headers`, `body`, `form` and
-    /// `spellings` of an operation. `None` when something is wrong; what, is in the diagnostics.
+    /// Compiles `get` `post`, `query`, `headers`, `body` and `spellings` of an operation. `None` when something is wrong; what, is in the diagnostics.
     pub fn compile(operation: &Reader<'_>, needs: &[Need], record: &Record, scope: &Scope<'_>) -> Option<HttpRequest> {
         let spellings = spellings(operation);
         let cx = Context { select: record.select(), spellings: spellings.into(), ..Context::new(scope, needs) };
@@ -158,7 +140,7 @@ impl HttpRequest {
         let query = query(operation.entries("query"), &cx);
         let headers = headers(operation.entries("headers"), &cx);
         let body = body(operation, &cx);
-        if let (Some((method, _)), Some(node)) = (&line, operation.table.get("body").or(operation.table.get("form")))
+        if let (Some((method, _)), Some(node)) = (&line, operation.table.get("body"))
             && method == Method::GET
         {
             cx.error("body-with-get", node.origin, "a GET request has no body", "use `query`, or `post`");
@@ -172,26 +154,22 @@ impl HttpRequest {
             cx.error("spellings-unused", node.origin, "the request does not use the spellings", help);
             return None;
         }
-        let ((method, url), query, mut headers, (body, made)) = (line?, query?, headers?, body?);
+        let ((method, url), query, mut headers, body) = (line?, query?, headers?, body?);
         let mut default = |name: HeaderName, value: &'static str| {
             if !headers.iter().any(|(known, _)| *known == name) {
                 headers.push((name, Header::Constant(HeaderValue::from_static(value))));
             }
         };
         default(ACCEPT, "application/json");
-        match body {
-            Body::None => {}
-            Body::Json(_) => default(CONTENT_TYPE, "application/json"),
-            Body::Form(_) => default(CONTENT_TYPE, "application/x-www-form-urlencoded"),
+        if matches!(body, Body::Json(_)) {
+            default(CONTENT_TYPE, "application/json");
         }
-        let body_may_vanish = made.optional && !made.required;
         Some(Self {
             method,
             url,
             query,
             headers,
             body,
-            body_may_vanish,
             names: cx.names.take(),
             spellings: cx.spellings.clone(),
             phone_use,
@@ -241,7 +219,6 @@ mod tests {
             // requests
             ("headers.a = 'x'", &["one-request: h"]),
             ("get = '/a'\npost = '/b'", &["one-request: '/b'"]),
-            ("post = '/a'\nbody = {}\nform = { a = 'x' }", &["body-and-form: { a = 'x' }"]),
             ("get = '/a'\nbody = { a = 1 }", &["body-with-get: { a = 1 }"]),
             ("get = '/a?b=c'", &["wrong-value: '/a?b=c'"]),
             ("get = 'http://api.example.com/a'", &["insecure-url: 'http://api.example.com/a'"]),
@@ -264,8 +241,7 @@ mod tests {
             ("get = '/a/{phon}'", &["unknown-name: {phon}"]),
             ("get = '/a/{shop.id}'", &["foreign-name: {shop.id}"]),
             ("get = '/{phone|natinal}'", &["unknown-conversion: {phone|natinal}"]),
-            ("get = '/{phone|map.x}'", &["unknown-name: {phone|map.x}"]),
-            ("get = '/{phone|unix_s}'", &["conversion-type: {phone|unix_s}"]),
+            ("get = '/{phone|rfc3339}'", &["conversion-type: {phone|rfc3339}"]),
             ("get = '/{own.id}'", &["hole-not-needed: {own.id}"]),
             ("needs = ['phone | email']\nget = '/{phone}'", &["hole-not-needed: {phone}"]),
             ("get = '/{stage}'", &["hole-not-needed: {stage}"]),
@@ -275,7 +251,6 @@ mod tests {
             ("get = '/{phones}'", &["list-needs-join: {phones}"]),
             ("get = '/a'\nquery.a = 'x {phones}'", &["list-needs-join: {phones}"]),
             ("get = '/a'\nheaders.a = '{phones}'", &["list-needs-join: {phones}"]),
-            ("post = '/a'\nform.a = '{phones}'", &["list-needs-join: {phones}"]),
             ("get = '/a'\nquery.a = \"a\\tb {now}\"", &["time-needs-format: {now}"]),
             ("post = '/a'\nbody.a = '{now}'", &["time-needs-format: {now}"]),
             ("get = '/a'\nheaders.a = '{secret}'", &["secret-outside-auth: {secret}"]),
@@ -300,18 +275,12 @@ mod tests {
             ("get = '/a'\nprovides.own.card_number = 'a'", &["never-field: card_number"]),
             ("get = '/a'\nprovides.path = 'a'", &["reserved-name: path"]),
             ("get = '/a'\nprovides.deals = 'a'", &["field-type: deals"]),
-            ("get = '/a'\nprovides.vip = { count = 'a[]' }", &["field-type: { count = 'a[]' }"]),
-            ("get = '/a'\nprovides.lead_score = { value = 'x' }", &["field-type: { value = 'x' }"]),
-            (
-                "get = '/a'\nprovides.vip = { path = 'a', as = 'unix_s' }",
-                &["field-type: { path = 'a', as = 'unix_s' }"],
-            ),
-            ("get = '/a'\nprovides.name = { path = 'a', as = 'unix' }", &["wrong-value: 'unix'"]),
+            ("get = '/a'\nprovides.vip = { path = 'a', as = 'utc' }", &["field-type: { path = 'a', as = 'utc' }"]),
+            ("get = '/a'\nprovides.name = { path = 'a', as = 'utz' }", &["wrong-value: 'utz'"]),
             ("get = '/a'\nprovides.name = { path = 'a', join = ['b'] }", &["one-source: join"]),
             ("get = '/a'\nprovides.name = { map = 'x' }", &["one-source: { map = 'x' }"]),
             ("get = '/a'\nprovides.name = { path = 'a', map = 'x' }", &["unknown-name: 'x'"]),
             ("get = '/a'\nprovides.name = { path = 'a', pats = 'x' }", &["unknown-key: pats"]),
-            ("get = '/a'\nwhere = { path = 'a' }", &["missing-key: { path = 'a' }"]),
             ("get = '/a'\nrank = ['-seen']", &["rank-not-total: '-seen'"]),
             ("get = '/a'\nlist.deals = { item = { name = 'a' } }", &["list-without-id: { name = 'a' }"]),
             ("get = '/a'\nlist.deals = { item = { id = 'a', nme = 'b' } }", &["unknown-field: nme"]),

@@ -9,7 +9,7 @@ use super::diagnostic::{Diagnostics, Files, render};
 use super::plan::{Auth, Breaker, HttpUpstream, Limits, Source, Upstream};
 use super::reading::{ErrorRules, ReadEnv, Record};
 use super::scope::{Need, Scope, Variable};
-use super::template::{Env, HttpRequest, Maps, Prepared, Tables};
+use super::template::{Env, HttpRequest, Maps, Prepared};
 use super::tree::{self, Content, Reader};
 use crate::domain::field::Kind;
 use crate::domain::{Email, Identity, NameId, Names, Phone, Skip, Type, Value};
@@ -20,7 +20,6 @@ pub(super) const NOW: &str = "2026-11-20T12:30:00Z";
 pub(super) struct Trial {
     pub names: Names,
     pub source: Source,
-    pub tables: Tables,
     pub request: HttpRequest,
     pub record: Record,
     pub errors: ErrorRules,
@@ -68,7 +67,6 @@ pub(super) fn compile(text: &str) -> Result<Trial, Vec<String>> {
         diagnostics: &diagnostics,
         variables: &variables,
         maps: &maps,
-        tables: &["stages".into()],
         version: Some("v1"),
         base_url: base.or(Some(("https://api.example.com/base", origin))),
         headers: reader.node("vendor_headers").and_then(|n| n.as_table()),
@@ -87,7 +85,7 @@ pub(super) fn compile(text: &str) -> Result<Trial, Vec<String>> {
     let request = record.as_ref().and_then(|record| HttpRequest::compile(&reader, &needs, record, &scope));
     let errors = ErrorRules::compile(&reader, &scope);
     if request.is_none() {
-        for key in ["get", "post", "query", "headers", "body", "form", "spellings"] {
+        for key in ["get", "post", "query", "headers", "body", "spellings"] {
             reader.node(key);
         }
     }
@@ -106,7 +104,6 @@ pub(super) fn compile(text: &str) -> Result<Trial, Vec<String>> {
             Ok(Trial {
                 source: source(maps, variables),
                 names: names.into_inner(),
-                tables: Tables::default(),
                 request,
                 record,
                 errors,
@@ -159,7 +156,7 @@ fn source(maps: Maps, variables: Vec<(NameId, Value)>) -> Source {
         fresh: Duration::from_secs(300),
         keep: Duration::from_secs(3600),
         not_found: Duration::from_secs(60),
-        limits: Limits { concurrency: 8, rate: vec![], buckets: vec![], budget: vec![] },
+        limits: Limits { concurrency: 8, rate: vec![], buckets: vec![] },
         breaker: Breaker::default(),
         defaults: vec![],
         variables,
@@ -191,7 +188,6 @@ impl Trial {
         self.request.render(&Env {
             get: &|name| self.get(name),
             source: &self.source,
-            tables: &self.tables,
             phones: &phones,
             spelling: self.request.spellings().first().copied(),
             now: now(),
@@ -206,12 +202,8 @@ impl Trial {
         let env = ReadEnv {
             identity: &self.identity,
             get: &|name| self.get(name),
-            tables: &self.tables,
-            headers: None,
             source: &self.source,
-            names: &self.names,
             never: &["petname".into()],
-            now: now(),
         };
         read(&self.record, &env)
     }

@@ -62,13 +62,13 @@ impl HttpUpstream {
     }
 
     /// Sends a rendered request and reads its answer.
-    pub async fn ask(&self, call: &Call, prepared: Prepared, now: jiff::Timestamp) -> Result<Said, CallError> {
+    pub async fn ask(&self, call: &Call, prepared: Prepared) -> Result<Said, CallError> {
         let plan::Upstream::Http(settings) = &call.source().upstream else { return Err(Skip::Invalid.into()) };
         if !host_is_allowed(&prepared.url, settings) {
             return Err(Skip::Invalid.into());
         }
         let answer = self.send(prepared, settings.max_answer_bytes).await?;
-        read(call, &answer, now)
+        read(call, &answer)
     }
 
     async fn send(&self, prepared: Prepared, max_bytes: usize) -> Result<Answer, CallError> {
@@ -92,9 +92,9 @@ impl HttpUpstream {
 }
 
 /// The vendor's answer as one of our words.
-fn read(call: &Call, answer: &Answer, now: jiff::Timestamp) -> Result<Said, CallError> {
+fn read(call: &Call, answer: &Answer) -> Result<Said, CallError> {
     let operation = call.operation();
-    let class = operation.errors.classify(answer.status, &answer.headers, &answer.body);
+    let class = operation.errors.classify(answer.status, &answer.body);
     let ambiguous = match class {
         AnswerClass::Success => false,
         AnswerClass::Ambiguous => true,
@@ -118,7 +118,7 @@ fn read(call: &Call, answer: &Answer, now: jiff::Timestamp) -> Result<Said, Call
     if !says_json(&answer.headers) {
         return Err(Failure::Unreadable.into()); // a login page, most often
     }
-    let read = call.reading(Some(&answer.headers), now, |env| operation.record.read(&answer.body, env));
+    let read = call.reading(|env| operation.record.read(&answer.body, env));
     let mut read = read.map_err(|e| CallError::failed(Failure::Unreadable, e))?;
     read.reading.ambiguous |= ambiguous;
     Ok(super::said(read))

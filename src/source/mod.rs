@@ -13,14 +13,13 @@ mod sqlite;
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-use ::http::HeaderMap;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::{Failure, Identity, NameId, Phone, Reading, Skip, Spelling, Value};
 use crate::manifest::plan::{self, Operation, OperationId, Plan, Request};
 use crate::manifest::reading::{Read, ReadEnv};
-use crate::manifest::template::{Env, PhoneUse, Tables};
+use crate::manifest::template::{Env, PhoneUse};
 
 pub use guard::Source;
 
@@ -59,22 +58,16 @@ impl Call {
         now: Timestamp,
         render: impl FnOnce(&Env<'_>) -> R,
     ) -> R {
-        let tables = Tables::default();
-        render(&Env { get: &|name| self.get(name), source: self.source(), tables: &tables, phones, spelling, now })
+        render(&Env { get: &|name| self.get(name), source: self.source(), phones, spelling, now })
     }
 
     /// Reads an answer to this call.
-    fn reading<R>(&self, headers: Option<&HeaderMap>, now: Timestamp, read: impl FnOnce(&ReadEnv<'_>) -> R) -> R {
-        let tables = Tables::default();
+    fn reading<R>(&self, read: impl FnOnce(&ReadEnv<'_>) -> R) -> R {
         read(&ReadEnv {
             identity: &self.identity,
             get: &|name| self.get(name),
-            tables: &tables,
-            headers,
             source: self.source(),
-            names: &self.plan.names,
             never: &self.plan.never,
-            now,
         })
     }
 }
@@ -169,13 +162,13 @@ impl Upstream {
         match (self, &call.operation().request) {
             (Self::Http(http), Request::Http(request)) => {
                 let prepared = call.rendering(phones, spelling, now, |env| request.render(env))?;
-                http.ask(call, prepared, now).await
+                http.ask(call, prepared).await
             }
             (Self::Sql(pool), Request::Sql(statement)) => {
                 let spellings = &call.operation().spellings;
                 let bound = call.rendering(phones, spelling, now, |env| statement.bind(env, spellings));
                 let rows = pool.query(&bound).await?;
-                Ok(said(call.reading(None, now, |env| call.operation().record.read_rows(rows, env))))
+                Ok(said(call.reading(|env| call.operation().record.read_rows(rows, env))))
             }
             _ => Err(Skip::Invalid.into()), // the plan pairs them
         }

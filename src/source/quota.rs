@@ -33,9 +33,7 @@ impl Quota {
         let ticks = Ticks { clock, start: clock.instant() };
         let windows = |rates: &[Rate]| rates.iter().filter_map(|rate| window(*rate, ticks)).collect();
         let buckets = limits.buckets.iter().map(|(name, rates)| (name.clone(), windows(rates))).collect();
-        let mut all: Vec<Window> = windows(&limits.rate);
-        all.extend(limits.budget.iter().filter_map(|rate| window(*rate, ticks)));
-        Self { clock, windows: all, buckets, closed_until: Mutex::new(None) }
+        Self { clock, windows: windows(&limits.rate), buckets, closed_until: Mutex::new(None) }
     }
 
     /// Takes one call out of every window it counts in. `false`: do not call.
@@ -120,12 +118,7 @@ mod tests {
 
     fn limits() -> Limits {
         let per_second = |count| Rate { count, per: Duration::from_secs(1) };
-        Limits {
-            concurrency: 8,
-            rate: vec![per_second(10)],
-            buckets: vec![("search".into(), vec![per_second(2)])],
-            budget: Vec::new(),
-        }
+        Limits { concurrency: 8, rate: vec![per_second(10)], buckets: vec![("search".into(), vec![per_second(2)])] }
     }
 
     #[tokio::test(start_paused = true)]

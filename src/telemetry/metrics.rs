@@ -153,7 +153,7 @@ const STATUSES: [LookupStatus; 5] =
 const CACHE_STATES: [CacheState; 4] = [CacheState::Hit, CacheState::Stale, CacheState::Miss, CacheState::Joined];
 
 /// The pairs of outcome and reason, in the order of `reason_index`.
-const REASONS: [(&str, &str); 16] = [
+const REASONS: [(&str, &str); 14] = [
     ("found", ""),
     ("not_found", ""),
     ("failed", "timeout"),
@@ -166,9 +166,7 @@ const REASONS: [(&str, &str); 16] = [
     ("skipped", "not_connected"),
     ("skipped", "needs"),
     ("skipped", "withheld"),
-    ("skipped", "unmapped"),
     ("skipped", "ambiguous"),
-    ("skipped", "nothing_to_send"),
     ("skipped", "invalid"),
 ];
 
@@ -189,10 +187,8 @@ fn reason_index(outcome: &Outcome) -> usize {
             Skip::NotConnected => 9,
             Skip::Needs(_) => 10,
             Skip::Withheld => 11,
-            Skip::Unmapped => 12,
-            Skip::Ambiguous => 13,
-            Skip::NothingToSend => 14,
-            Skip::Invalid => 15,
+            Skip::Ambiguous => 12,
+            Skip::Invalid => 13,
         },
     }
 }
@@ -449,9 +445,7 @@ mod tests {
             Outcome::Skipped(Skip::NotConnected),
             Outcome::Skipped(Skip::Needs("x".into())),
             Outcome::Skipped(Skip::Withheld),
-            Outcome::Skipped(Skip::Unmapped),
             Outcome::Skipped(Skip::Ambiguous),
-            Outcome::Skipped(Skip::NothingToSend),
             Outcome::Skipped(Skip::Invalid),
         ];
         let seen: HashSet<usize> = outcomes.iter().map(reason_index).collect();

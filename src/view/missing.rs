@@ -40,7 +40,7 @@ fn weight(state: &SourceState) -> u8 {
     match state {
         SourceState::Pending => 5,
         SourceState::Failed(_) => 4,
-        SourceState::Skipped(Skip::Needs(_) | Skip::NothingToSend | Skip::Ambiguous | Skip::Withheld) => 0,
+        SourceState::Skipped(Skip::Needs(_) | Skip::Ambiguous | Skip::Withheld) => 0,
         SourceState::Skipped(_) => LACKS,
         SourceState::NotFound => 2,
         SourceState::Found => 1,

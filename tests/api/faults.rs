@@ -128,7 +128,7 @@ base_url     = "env:DEMO_HUBSPOT_URL"
 secret       = "env:DEMO_HUBSPOT_TOKEN"
 secondary_of = "salesforce"
 [sources.backup.record.contact.provides]
-tags = { all = ["properties.jobtitle"] }
+tags = "properties.jobtitle"
 "#;
     let mut setup = impatient();
     setup.more = more.into();

@@ -10,7 +10,7 @@ use caller_context::manifest::plan::{Breaker, Limits, Pool, Source, SqlEngine, S
 use caller_context::manifest::reading::Row;
 use caller_context::manifest::scope::{Need, Scope};
 use caller_context::manifest::sql::{Bound, Statement};
-use caller_context::manifest::template::{Env, Maps, Tables};
+use caller_context::manifest::template::{Env, Maps};
 use caller_context::manifest::tree::{Content, Node};
 use caller_context::source::CallError;
 use caller_context::source::sql::SqlPool;
@@ -100,7 +100,6 @@ pub fn bound(
         diagnostics: &diagnostics,
         variables: &[],
         maps: &maps,
-        tables: &[],
         version: None,
         base_url: None,
         headers: None,
@@ -120,7 +119,6 @@ pub fn bound(
     let env = Env {
         get: &|name| values.iter().find(|(n, _)| *n == name).map(|(_, v)| v),
         source: &source,
-        tables: &Tables::default(),
         phones,
         spelling: None,
         now: jiff::Timestamp::UNIX_EPOCH,
@@ -140,7 +138,7 @@ fn source(upstream: SqlUpstream) -> Source {
         fresh: Duration::ZERO,
         keep: Duration::ZERO,
         not_found: Duration::ZERO,
-        limits: Limits { concurrency: 8, rate: Vec::new(), buckets: Vec::new(), budget: Vec::new() },
+        limits: Limits { concurrency: 8, rate: Vec::new(), buckets: Vec::new() },
         breaker: Breaker::default(),
         defaults: Vec::new(),
         variables: Vec::new(),

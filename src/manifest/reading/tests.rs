@@ -118,9 +118,7 @@ fn fields(provides: &str, body: &str) -> String {
     let text = format!(
         "needs = ['customer_id']\nget = '/x'\nrecords = 'r'\n{provides}\n[map.tier]\ng = 'Gold'\n'*' = 'Other'\n[map.only]\ng = true"
     );
-    let mut trial = compile(&text).unwrap_or_else(|problems| panic!("{problems:?} in {provides}"));
-    trial.tables.tables.insert("stages".into(), [("won".to_owned(), Value::text("Closed"))].into());
-    let trial = trial.with("service_type", Value::text("Repair"));
+    let trial = compile(&text).unwrap_or_else(|problems| panic!("{problems:?} in {provides}"));
     match read(&trial, body) {
         Ok(read) if read.unreadable_fields > 0 => format!("{} !{}", show(&trial, &read), read.unreadable_fields),
         Ok(read) => show(&trial, &read),
@@ -136,7 +134,6 @@ fn expressions() {
         "services":["repair","Wash"],"cents":1999,"id":"i/1","e":[]}}"#;
     let table = [
         ("provides.name = 'a'", "name=x"),
-        ("provides.name = '$.top'", "name=t"),
         (r#"provides.name = "'odd name'""#, "name=o"),
         ("provides.name = 'xs[1].k'", "name=q"),
         ("provides.name = 'xs[7].k'", ""),
@@ -149,87 +146,34 @@ fn expressions() {
         ("provides.name = { join = ['nul'] }", ""),
         ("provides.own.x = 'n'", "crm.x=478"),
         ("provides.payment.outstanding = 'big'", "payment.outstanding=12345678901234567.89"),
-        ("provides.payment.outstanding = { path = 'cents', as = 'cents' }", "payment.outstanding=19.99"),
         ("provides.payment.outstanding = 'a'", " !1"),
-        ("provides.payment.outstanding = { sum = 'xs[].v' }", "payment.outstanding=3.5"),
-        ("provides.payment.outstanding = { max = 'xs[].v' }", "payment.outstanding=2"),
-        ("provides.payment.outstanding = { min = 'xs[].v' }", "payment.outstanding=1.5"),
-        ("provides.contact_count = { count = 'xs[]' }", "contact_count=3"),
-        ("provides.contact_count = { count = 'e[]' }", "contact_count=0"),
         ("provides.tags = 'xs[].k'", "tags=[p,q]"),
-        ("provides.tags = { all = ['xs[].k', 'a', 'nul'] }", "tags=[p,q,x]"),
         ("provides.tags = 'o[]'", "tags=[u,w]"),
         ("provides.emails = 'mails'", " !1"),
         ("provides.emails = 'mails[]'", "emails=[a@e.com,b@e.com] !1"),
-        ("provides.last_contact = { latest = ['ts[0]', 'ts[1]', 'nul'] }", "last_contact=2026-02-28T23:00:00Z"),
-        ("provides.last_contact = { max = 'ts[]' }", "last_contact=2026-02-28T23:00:00Z"),
-        ("provides.name = { path = 'kv', part = 'v2' }", "name=two"),
-        ("provides.tags = { path = 'kv', part = 'v1' }", "tags=[one,three]"),
-        ("provides.own.x = { path = 'url', between = ['/c/', '?'] }", "crm.x=77"),
-        ("provides.own.x = { path = 'url', between = ['/', ''] }", "crm.x=77?x"),
         ("provides.account_status = { path = 'g', map = 'tier' }", "account_status=Gold"),
         ("provides.account_status = { path = 'a', map = 'tier' }", "account_status=Other"),
         ("provides.account_status = { path = 'nul', map = 'tier' }", ""),
         ("provides.vip = { path = 'g', map = 'only' }", "vip=true"),
         ("provides.vip = { path = 'a', map = 'only' }", ""),
-        ("provides.account_status = { path = 'st', table = 'stages' }", "account_status=Closed"),
-        ("provides.account_status = { first_of = [{ path = 'a', table = 'stages' }, 'a'] }", "account_status=x"),
         ("provides.vip = 't'", "vip=true"),
         ("provides.vip = { path = 'a', equals = 'X' }", "vip=true"),
         ("provides.vip = { path = 'n', equals = 478 }", "vip=true"),
         ("provides.vip = { path = 'n', equals = '478' }", "vip=true"),
         ("provides.vip = { path = 't', equals = true }", "vip=true"),
         ("provides.vip = { path = 'nul', equals = 'x' }", "vip=false"),
-        ("provides.vip = { path = 'a', not_in = ['y', 'z'] }", "vip=true"),
-        ("provides.vip = { path = 'nul', not_in = ['y'] }", "vip=true"),
-        ("provides.vip = { path = 'xs[].k', has = 'Q' }", "vip=true"),
-        ("provides.vip = { path = 'url', has = 'E.COM' }", "vip=true"),
-        ("provides.vip = { path = 'url', starts_with = 'http:' }", "vip=false"),
-        ("provides.vip = { path = 'e', exists = true }", "vip=false"),
-        ("provides.vip = { path = 'xs', exists = true }", "vip=true"),
-        ("provides.vip = [{ path = 'a', equals = 'x' }, { path = 'nul', exists = false }]", "vip=true"),
-        ("provides.vip = [{ path = 'a', equals = 'x' }, { path = 'nul', exists = true }]", "vip=false"),
-        (
-            "needs = ['service_type']\nprovides.service.available = { path = 'services[]', equals = '{service_type}' }",
-            "service.available=true",
-        ),
-        ("provides.language = { value = 'en' }", "language=en"),
-        (
-            "provides.own.contact_url = { text = '{instance_url}/c/{record.id}' }",
-            "crm.contact_url=https://eu1.crm.example.com/c/i/1",
-        ),
-        ("provides.title = { text = '{record.a} of {portal}' }", "title=x of 7"),
-        ("provides.title = { text = '{record.nul} of {portal}' }", ""),
-        ("where = { path = 'a', equals = 'x' }\nprovides.name = 'a'", "name=x"),
-        ("where = { path = 'a', equals = 'y' }\nprovides.name = 'a'", "not found"),
         (
             "list.deals = { from = 'xs', item = { id = 'k', amount = 'v' } }",
             "deals=[(id:p amount:1.5),(id:q amount:2)]",
         ),
-        (
-            "list.deals = { from = 'xs', where = { path = 'v', equals = 2 }, item = { amount = 'v', id = 'k' } }",
-            "deals=[(id:q amount:2)]",
-        ),
-        ("list.deals = { from = '$.r.xs', item = { id = 'k' } }", "deals=[(id:p),(id:q)]"),
         ("list.deals = { from = 'nul', item = { id = 'k' } }", ""),
         (
-            "list.tasks = { item = { id = 'id', title = 'a', due = 'd', url = { text = 'https://e.com/{record.id}' } } }",
-            "tasks=[(id:i/1 title:x due:2026-02-02T23:00:00Z url:https://e.com/i%2F1)]",
+            "list.tasks = { item = { id = 'id', title = 'a', due = 'd' } }",
+            "tasks=[(id:i/1 title:x due:2026-02-02T23:00:00Z)]",
         ),
     ];
     for (provides, expected) in table {
-        let provides = match provides.strip_prefix("needs = ['service_type']\n") {
-            Some(rest) => rest.replace("provides", "needs = ['service_type']\nprovides"),
-            None => provides.to_owned(),
-        };
-        let got = if provides.contains("needs = ['service_type']") {
-            let text = format!("get = '/x'\nrecords = 'r'\n{provides}");
-            let trial = compile(&text).unwrap().with("service_type", Value::text("Repair"));
-            show(&trial, &read(&trial, body).unwrap())
-        } else {
-            fields(&provides, body)
-        };
-        assert_eq!(got, expected, "{provides}");
+        assert_eq!(fields(provides, body), expected, "{provides}");
     }
 }
 

@@ -168,7 +168,6 @@ mod tests {
             diagnostics: &diagnostics,
             variables: &[],
             maps: &maps,
-            tables: &[],
             version: None,
             base_url: None,
             headers: None,
