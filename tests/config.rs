@@ -308,3 +308,45 @@ fn views_extend_hide_and_mask() {
     let class = |field: &str| names.class(names.get(field).unwrap()).unwrap().as_str();
     assert_eq!((class("loyalty.tier"), class("notes")), ("personal", "public"));
 }
+
+/// A source with whatever is written below it.
+fn shop(below: &str) -> Layers {
+    Layers::text(&format!(
+        "[sources.shop]\nconnector = \"http\"\nbase_url = \"https://shop.example.com\"\nauth.none = {{}}\n{below}"
+    ))
+}
+
+#[test]
+fn what_a_source_cannot_mean_is_refused() {
+    const LOOKUP: &str = "[sources.shop.lookup.stock]\nneeds = [\"customer_id\"]\nget = \"/stock\"\n";
+    let fine = format!("hosts = [\"Shop.Example.com\"]\n{LOOKUP}provides.name = \"name\"\n");
+    assert_eq!(codes(&shop(&fine)), [""; 0]);
+    for setting in ["breaker", "connection", "headers", "record", "error", "limits", "defaults", "map"] {
+        let text = format!("{setting} = 5\n{LOOKUP}provides.name = \"name\"\n");
+        assert_eq!(codes(&shop(&text)), ["wrong-type"], "{setting}");
+    }
+    let pool = "[sources.db]\nconnector = \"sqlite\"\nurl = \"sqlite:x\"\npool = 5\n\
+        [sources.db.lookup.x]\nneeds = [\"customer_id\"]\nsql = \"SELECT 1\"\nprovides.name = \"n\"\n";
+    assert_eq!(codes(&Layers::text(pool)), ["wrong-type"]);
+    for (address, code) in [
+        ("host = \"db\"\nport = 99999", "out-of-range"),
+        ("host = \"db name\"", "wrong-value"),
+        ("host = \"db:x\"", "wrong-value"),
+    ] {
+        let text = pool
+            .replace("sqlite\"\n", "mysql\"\nuser = \"u\"\ndatabase = \"d\"\n")
+            .replace("url = \"sqlite:x\"\npool = 5", address);
+        assert_eq!(codes(&Layers::text(&text)), [code], "{address}");
+    }
+    for (below, code) in [
+        ("timeout = \"0ms\"\nprovides.name = \"name\"", "out-of-range"),
+        ("provides.own.secrets.x = \"name\"", "never-field"),
+    ] {
+        assert_eq!(codes(&shop(&format!("{LOOKUP}{below}\n"))), [code], "{below}");
+    }
+    // what starts from nothing of the person tells nothing of the person
+    for below in ["", "query.phone = \"{phone?}\"\n"] {
+        let text = format!("{LOOKUP}{below}provides.name = \"name\"\n").replace("customer_id", "service_type");
+        assert_eq!(codes(&shop(&text)), ["unverified-search"], "{below}");
+    }
+}

@@ -66,7 +66,7 @@ impl Connection {
             complete: true,
         };
         let empty = Table::default();
-        let given = source.node("connection").and_then(Node::as_table).unwrap_or(&empty);
+        let given = source.table("connection").map_or(&empty, |given| given.table);
         let declaring = Declaring { names, references, given, source: source.origin, quiet };
         for entry in manifest.entries("connection") {
             connection.declare(&entry.key, entry.key_origin, Some(&entry.value), &declaring);
@@ -259,7 +259,7 @@ fn hosts(manifest: &Reader<'_>, settings: &Settings, url: Option<&url::Url>) -> 
             let problem = format!("`{text}` is not a pattern of hosts");
             manifest.diagnostics.error_help("wrong-value", origin, problem, help);
         }
-        hosts.push(text.into());
+        hosts.push(text.to_ascii_lowercase().into());
     }
     if own {
         hosts.clear();

@@ -7,7 +7,7 @@ use super::secret::{References, Resolved};
 use super::section::{Section, ms};
 use super::sections::{is_loopback, refuse_written_password};
 use crate::manifest::plan::{Pool, SqlEngine, SqlUpstream, Upstream};
-use crate::manifest::tree::{Node, Reader, Table};
+use crate::manifest::tree::{Reader, Table};
 
 /// The address and pool of a database, and whether it is known.
 pub(super) fn read(
@@ -48,7 +48,11 @@ pub(super) fn read(
     let url = get("url", false);
     let parts = ["host", "user", "database"].map(|key| get(key, false));
     let password = get("password", true);
-    let port = source.count("port").unwrap_or(port);
+    let origin = |key| source.node(key).map_or(source.origin, |node| node.origin);
+    let port = source.count("port").map_or(Some(port), |port| u16::try_from(port).ok());
+    if port.is_none() {
+        references.diagnostics.error("out-of-range", origin("port"), "a port is from 0 to 65535");
+    }
     let written = source.node("url").is_some();
     if !written && (engine == SqlEngine::Sqlite || source.node("host").is_none()) {
         source.missing("url");
@@ -61,8 +65,15 @@ pub(super) fn read(
     }
     let address = match url {
         Some(url) => url,
-        None => compose(scheme, parts, password, u16::try_from(port).unwrap_or_default())
-            .unwrap_or_else(|| format!("{scheme}://{NOWHERE}/none")),
+        None => {
+            let known = parts.iter().all(Option::is_some);
+            compose(scheme, parts, password, port?).unwrap_or_else(|| {
+                if known {
+                    references.diagnostics.error("wrong-value", origin("host"), "this is not the name of a host");
+                }
+                format!("{scheme}://{NOWHERE}/none")
+            })
+        }
     };
     let prefixes: &[&str] = match engine {
         SqlEngine::Postgres => &["postgres://", "postgresql://"],
@@ -75,14 +86,13 @@ pub(super) fn read(
             is_loopback(&url) || url.host_str().is_some_and(|host| host == "127.0.0.1" || host == "[::1]")
         });
     if connected && !prefixes.iter().any(|prefix| address.starts_with(prefix)) {
-        let origin = source.node("url").map_or(source.origin, |node| node.origin);
         let problem = format!("this is not an address that begins with {}", prefixes.join(" or "));
-        references.diagnostics.error("wrong-value", origin, problem);
+        references.diagnostics.error("wrong-value", origin("url"), problem);
     }
     let tls = source.bool("tls").unwrap_or(!is_local);
     let mut merged = pool?.clone();
-    if let Some(own) = source.node("pool").and_then(Node::as_table) {
-        merged.merge(own, false, &|_| false);
+    if let Some(own) = source.table("pool") {
+        merged.merge(own.table, false, &|_| false);
     }
     let section = Section { reader: Reader::new(&merged, source.origin, references.diagnostics) };
     let pool = Pool {

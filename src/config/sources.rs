@@ -59,7 +59,7 @@ pub(super) fn compile(
 ) -> Plan {
     let names = RefCell::new(names);
     let sources: Vec<Arc<str>> = settings.iter().map(|source| source.name.clone()).collect();
-    let pool = root.node("pool").and_then(Node::as_table);
+    let pool = root.table("pool").map(|pool| pool.table);
     let Some(defaults) = defaults(root) else { return Plan::default() };
     let common = Common { root, references, files, names: &names, sources: &sources, defaults, pool };
     let mut plan = Plan::default();
@@ -176,10 +176,10 @@ impl Common<'_> {
             maps: &maps,
             version: connection.version.as_deref(),
             base_url: base_url.as_ref().map(|(url, origin)| (url.as_str(), *origin)),
-            headers: manifest_reader.node("headers").and_then(Node::as_table),
+            headers: manifest_reader.table("headers").map(|headers| headers.table),
             hosts: &hosts,
-            records: manifest_reader.node("record").and_then(Node::as_table),
-            errors: manifest_reader.node("error").and_then(Node::as_table),
+            records: manifest_reader.table("record").map(|records| records.table),
+            errors: manifest_reader.table("error").map(|errors| errors.table),
         };
         let operations = Compile { scope, source: id, engine, timeout, limits: &limits, before }
             .lookups(manifest_reader.entries("lookup"));
@@ -233,8 +233,8 @@ impl Common<'_> {
             self.diagnostics().error("out-of-range", section.origin("keep"), problem);
         }
         let mut breaker = self.defaults.breaker.clone();
-        if let Some(own) = section.reader.node("breaker").and_then(Node::as_table) {
-            breaker.merge(own, false, &|_| false);
+        if let Some(own) = section.reader.table("breaker") {
+            breaker.merge(own.table, false, &|_| false);
         }
         let breaker = Reader::new(&breaker, section.reader.origin, self.diagnostics());
         let breaker: Breaker = sections::breaker(Section { reader: breaker });

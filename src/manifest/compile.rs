@@ -19,6 +19,8 @@ const REQUEST_KEYS: &[&str] = &["get", "post", "sql", "query", "headers", "body"
 const RECORD_KEYS: &[&str] =
     &["records", "reads", "select", "phones", "emails", "rank", "exact", "provides", "list", "error"];
 
+const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
+
 /// How the lookups of one source are to be compiled.
 pub struct Compile<'a> {
     pub scope: Scope<'a>,
@@ -73,7 +75,7 @@ impl Compile<'_> {
         let (needs, origins) = self.needs(&reader, entry);
         let _ = reader.text("fallback_of");
         let bucket = self.bucket(&reader);
-        let timeout = reader.duration("timeout").map_or(self.timeout, |own| own.min(self.timeout));
+        let timeout = self.own_timeout(&reader);
         let exact = reader.bool("exact").unwrap_or(false);
         let record = Record::compile(&reader, &needs, &self.scope);
         let request = match (self.engine, &record) {
@@ -132,6 +134,16 @@ impl Compile<'_> {
             .into_iter()
             .filter_map(|(text, origin)| self.scope.need(text, origin).map(|need| (need, origin)))
             .unzip()
+    }
+
+    /// Can only be shorter than the source's.
+    fn own_timeout(&self, reader: &Reader<'_>) -> Duration {
+        let Some(own) = reader.duration("timeout") else { return self.timeout };
+        if own < LEAST_TIMEOUT {
+            let origin = reader.node("timeout").map_or(reader.origin, |node| node.origin);
+            self.scope.diagnostics.error("out-of-range", origin, "no call is answered in less than 10ms");
+        }
+        own.min(self.timeout)
     }
 
     fn bucket(&self, reader: &Reader<'_>) -> Option<Arc<str>> {

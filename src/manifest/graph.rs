@@ -116,11 +116,14 @@ fn fallbacks(compiled: &[Compiled], diagnostics: &Diagnostics) {
     }
 }
 
-/// Vendors' searches return strangers. A lookup by number or e-mail must say what proves a hit.
+/// Vendors' searches return strangers. A lookup by number or e-mail must say what proves a hit; one
+/// that starts from nothing of the person can tell nothing of the person.
 fn unverified(lookup: &Compiled, names: &Names, diagnostics: &Diagnostics) {
     let by_person = [canonical("phone"), canonical("email")];
     let operation = &lookup.operation;
-    let searches = operation.needs.iter().flatten().any(|name| by_person.contains(name));
+    let mut needs = operation.needs.iter().flatten();
+    let searches = needs.clone().any(|name| by_person.contains(name))
+        || needs.all(|name| matches!(names.name(*name).kind, Kind::Input | Kind::BuiltIn));
     if !searches || lookup.exact || operation.identifying() {
         return;
     }

@@ -24,7 +24,7 @@ pub(super) enum Operand {
     /// The member names this reading needs.
     Select(Value),
     Now(SignedDuration),
-    /// The day in the source's zone.
+    /// The day in the source's zone; whole days are added on the calendar.
     Today(SignedDuration),
 }
 
@@ -131,8 +131,8 @@ impl Operand {
             Self::Constant(value) | Self::Select(value) => Some(Cow::Borrowed(value)),
             Self::Now(offset) => owned(Value::Time(whole_second(env.now)?.checked_add(*offset).ok()?)),
             Self::Today(offset) => {
-                let time = env.now.checked_add(*offset).ok()?;
-                owned(Value::Date(time.to_zoned(env.source.time_zone.clone()).date()))
+                let today = env.now.to_zoned(env.source.time_zone.clone()).date();
+                owned(Value::Date(today.checked_add(*offset).ok()?))
             }
         }
     }

@@ -154,7 +154,7 @@ impl<'a> Compiler<'a> {
 
     fn target(&mut self, text: &str, origin: Origin) -> Option<(NameId, Type)> {
         let scope = self.paths.cx.scope;
-        if text.rsplit('.').next().is_some_and(is_never) {
+        if text.split('.').any(is_never) {
             self.error("never-field", origin, &format!("`{text}` is never taken in"), "");
             return None;
         }

@@ -281,6 +281,17 @@ mod tests {
     }
 
     #[test]
+    fn days_are_counted_on_the_calendar() {
+        let mut trial = trial("get = '/q'\nquery.a = '{today}'\nquery.b = '{today+30d}'\nquery.c = '{today-1d|date}'");
+        // half an hour before midnight in Berlin, where the clocks go forward in between
+        trial.now = "2027-03-10T22:30:00Z".parse().unwrap();
+        assert_eq!(
+            url(trial.with_phone().render()),
+            "https://api.example.com/base/q?a=2027-03-10&b=2027-04-09&c=2027-03-09"
+        );
+    }
+
+    #[test]
     fn values_that_cannot_stand_where_they_should() {
         let table = [
             ("get = '/find/{own.id}'", "a/b", "skipped: invalid"),

@@ -24,6 +24,7 @@ pub(super) struct Trial {
     pub record: Record,
     pub errors: ErrorRules,
     pub identity: Identity,
+    pub now: Timestamp,
     pub values: Vec<(NameId, Value)>,
 }
 
@@ -108,6 +109,7 @@ pub(super) fn compile(text: &str) -> Result<Trial, Vec<String>> {
                 record,
                 errors,
                 identity: Identity::Phone(phone("+14155550142")),
+                now: now(),
                 values: Vec::new(),
             })
         }
@@ -190,7 +192,7 @@ impl Trial {
             source: &self.source,
             phones: &phones,
             spelling: self.request.spellings().first().copied(),
-            now: now(),
+            now: self.now,
         })
     }
 
