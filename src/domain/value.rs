@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use super::{Email, Phone};
 
 /// A value of a field, an input or an id. Cheap to clone.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     Text(Arc<str>),
     Int(i64),

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::cache::{Kept, Person, ReadingKey, fresh_until, keep_until, plus};
-use super::merge::{Ended, Facts, Progress, clusters, has_failed};
+use super::cache::{Epoch, Kept, Person, ReadingKey, fresh_until, keep_until, plus};
+use super::merge::{Ended, Progress, clusters, has_failed};
 use crate::domain::{
     Context, Failure, Identity, NameId, Outcome, Phone, Reading, Skip, SourceId, Timed, Value, canonical,
 };
@@ -30,6 +30,7 @@ pub struct View {
 pub struct Assembly {
     shared: Arc<Shared>,
     person: Person,
+    epoch: Epoch,
     started: Instant,
     /// Values by name: the identity, request inputs, and what operations provided.
     table: Vec<Option<Value>>,
@@ -45,7 +46,6 @@ struct Step {
     running: bool,
     /// Starts only when that operation ended without finding anybody.
     after: Option<OperationId>,
-    key: Option<ReadingKey>,
     /// A kept reading that is shown until the answer is there.
     kept: Option<Timed>,
 }
@@ -55,7 +55,7 @@ const EMAIL: NameId = canonical("email");
 const CUSTOMER_ID: NameId = canonical("customer_id");
 
 impl Assembly {
-    pub fn new(shared: Arc<Shared>, person: Person, inputs: &[(NameId, Value)]) -> Self {
+    pub fn new(shared: Arc<Shared>, person: Person, epoch: Epoch, inputs: &[(NameId, Value)]) -> Self {
         let plan = shared.plan.clone();
         let mut table = vec![None; plan.names.len()];
         let identity = match person.identity() {
@@ -70,7 +70,7 @@ impl Assembly {
         }
         let steps = plan.operations.iter().map(|o| Step { after: o.fallback_of, ..Step::default() }).collect();
         let started = shared.clock.instant();
-        Self { shared, person, started, table, steps, running: FuturesUnordered::new() }
+        Self { shared, person, epoch, started, table, steps, running: FuturesUnordered::new() }
     }
 
     /// A context in which nothing has been heard yet.
@@ -103,7 +103,9 @@ impl Assembly {
         }
         let kept = self.kept();
         let context = kept.context.clone();
-        self.shared.cache.keep_context(self.person.clone(), kept).await;
+        if kept.heard_anything() {
+            self.shared.cache.keep_context(self.person.clone(), kept, self.epoch).await;
+        }
         progress.send_replace(View { context, ready: true });
     }
 
@@ -206,13 +208,11 @@ impl Assembly {
     async fn start(&mut self, id: OperationId, operation: &Operation, plan: &Arc<Plan>) -> bool {
         let values: Arc<[(NameId, Value)]> =
             operation.inputs.iter().filter_map(|name| Some((*name, self.on_table(*name)?.clone()))).collect();
-        let key = ReadingKey::new(self.person.organization(), id, values.iter().map(|(_, v)| v));
+        let key =
+            ReadingKey { organization: self.person.organization().clone(), operation: id, inputs: values.clone() };
         let source = plan.source(operation.source);
         let now = self.shared.clock.now();
         let kept = self.shared.cache.reading(&key, source, now).await;
-        if let Some(step) = self.step_mut(id) {
-            step.key = Some(key.clone());
-        }
         if let Some(fresh) = kept.as_ref().filter(|timed| now < fresh_until(source, timed)) {
             let outcome = of_kept(fresh);
             self.settle(id, Ended { outcome, read_at: fresh.read_at, stale: false, started: None, took: None });
@@ -230,7 +230,7 @@ impl Assembly {
         let identity = self.whom(operation);
         let call = Call { plan: plan.clone(), operation: id, identity, phones, values };
         let offset = self.shared.clock.since(self.started);
-        self.running.push(Box::pin(ask(self.shared.clone(), self.person.clone(), key, call, offset)));
+        self.running.push(Box::pin(ask(self.shared.clone(), self.person.clone(), (key, self.epoch), call, offset)));
         false
     }
 
@@ -372,7 +372,6 @@ impl Assembly {
 
     /// The context of this moment. What still runs shows its kept reading, if there is one.
     fn context(&self) -> Context {
-        let now = self.shared.clock.now();
         let progress: Vec<Progress> = self
             .steps
             .iter()
@@ -387,19 +386,7 @@ impl Assembly {
                 (progress, _) => progress.clone(),
             })
             .collect();
-        let merged = Facts { plan: &self.shared.plan, merge: &self.shared.merge, progress: &progress }.merged();
-        Context {
-            revision: self.shared.next_revision(),
-            organization: self.person.organization().clone(),
-            identity: self.person.identity().clone(),
-            status: merged.status,
-            verdict: merged.verdict,
-            candidates: merged.candidates,
-            fields: merged.fields,
-            ids: merged.ids,
-            sources: merged.sources,
-            assembled_at: merged.newest.unwrap_or(now),
-        }
+        self.shared.merged(&self.person, &progress)
     }
 
     /// The finished context with its windows.
@@ -421,18 +408,18 @@ impl Assembly {
                 keep = keep.min(keep_until(source, &timed));
             }
         }
-        let now = self.shared.clock.now();
-        let failed = |essential: bool| {
-            let is_essential = |source: SourceId| self.shared.essential.contains(&source);
-            context.sources.iter().any(|r| has_failed(&r.state) && is_essential(r.source) == essential)
-        };
+        let essential_failed =
+            context.sources.iter().any(|r| has_failed(&r.state) && self.shared.essential.contains(&r.source));
+        let lacking = context.sources.iter().any(|r| has_failed(&r.state) || r.stale);
         let nothing_heard = fresh == Timestamp::MAX;
         Kept {
             fresh_until: if nothing_heard { Timestamp::MIN } else { fresh },
             keep_until: if found_any { keep } else { Timestamp::MIN },
-            essential_failed: failed(true),
-            retry_failed_from: failed(false).then(|| plus(now, self.shared.lookup.retry_failed_after)),
-            readings: self.steps.iter().filter_map(|s| s.key.clone()).collect(),
+            essential_failed,
+            refresh_from: match lacking {
+                true => plus(self.shared.clock.now(), self.shared.lookup.retry_failed_after),
+                false => fresh,
+            },
             stale: std::sync::OnceLock::new(),
             context,
         }
@@ -460,20 +447,20 @@ fn of_kept(timed: &Timed) -> Outcome {
 async fn ask(
     shared: Arc<Shared>,
     person: Person,
-    key: ReadingKey,
+    flight: (ReadingKey, Epoch),
     call: Call,
     started: Duration,
 ) -> (OperationId, Ended) {
     let id = call.operation;
     let from = shared.clock.instant();
     let work = {
-        let (shared, key, person) = (shared.clone(), key.clone(), person.clone());
+        let (shared, flight, person) = (shared.clone(), flight.clone(), person.clone());
         move |result: watch::Sender<Option<(Outcome, Timestamp)>>| async move {
-            let ended = read_once(&shared, &person, key, call).await;
+            let ended = read_once(&shared, &person, flight, call).await;
             result.send_replace(Some(ended));
         }
     };
-    let (mut flight, _) = shared.reading_flights.join_or_start(key, &shared.tracker, None, work);
+    let (mut flight, _) = shared.reading_flights.join_or_start(flight, &shared.tracker, None, work);
     let landed = match flight.wait_for(Option::is_some).await {
         Ok(result) => result.clone(),
         Err(_) => None, // the task panicked; the hook has logged where
@@ -484,7 +471,12 @@ async fn ask(
 }
 
 /// Calls the source under its guard, keeps what it said, counts and logs the attempt.
-async fn read_once(shared: &Shared, person: &Person, key: ReadingKey, call: Call) -> (Outcome, Timestamp) {
+async fn read_once(
+    shared: &Shared,
+    person: &Person,
+    (key, epoch): (ReadingKey, Epoch),
+    call: Call,
+) -> (Outcome, Timestamp) {
     let (id, operation) = (call.operation, call.operation());
     let (source_id, source) = (operation.source, call.source());
     let from = shared.clock.instant();
@@ -503,7 +495,7 @@ async fn read_once(shared: &Shared, person: &Person, key: ReadingKey, call: Call
     };
     if let Outcome::Found(reading) | Outcome::NotFound(reading) = &outcome {
         let found = matches!(outcome, Outcome::Found(_));
-        shared.cache.keep_reading(key, Timed { reading: reading.clone(), found, read_at }).await;
+        shared.cache.keep_reading(key, Timed { reading: reading.clone(), found, read_at }, epoch).await;
     }
     shared.metrics.outcome(person.organization(), id, &outcome);
     if let Some(metrics) = shared.metrics.source(source_id)

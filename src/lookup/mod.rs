@@ -29,7 +29,7 @@ use crate::telemetry::metrics::{BreakerState, Metrics};
 
 use assembly::{Assembly, View};
 use budget::{Budget, Spent};
-use cache::{Cache, Kept, Person, ReadingKey, Standing};
+use cache::{Cache, Epoch, Kept, Person, ReadingKey, Standing};
 use flight::Flights;
 
 /// A question: who is this?
@@ -107,8 +107,8 @@ struct Shared {
     sources: Vec<Source>,
     cache: Cache,
     budget: Budget,
-    assemblies: Flights<Person, View>,
-    reading_flights: Flights<ReadingKey, Option<(Outcome, Timestamp)>>,
+    assemblies: Flights<(Person, Epoch), View>,
+    reading_flights: Flights<(ReadingKey, Epoch), Option<(Outcome, Timestamp)>>,
     revision: AtomicU64,
     clock: Clock,
     tracker: TaskTracker,
@@ -182,33 +182,32 @@ impl Engine {
     pub async fn answer(&self, ask: &Ask) -> Answer {
         let person = Person::new(&ask.organization, &ask.identity, &ask.inputs);
         let kept = self.shared.cache.context(&person).await;
-        let standing = kept.as_ref().map(|kept| kept.standing(self.shared.clock.now()));
-        let answer = match (kept, standing) {
-            (Some(kept), Some(Standing::Fresh)) => Answer { context: kept.context.clone(), cache: CacheState::Hit },
-            (Some(kept), Some(Standing::FreshRetryDue)) => {
-                self.refresh_behind(person, ask);
-                Answer { context: kept.context.clone(), cache: CacheState::Hit }
+        let now = self.shared.clock.now();
+        let answer = match kept.as_ref().map(|kept| (kept, kept.standing(now))) {
+            Some((kept, Standing::Fresh)) => Answer { context: kept.context.clone(), cache: CacheState::Hit },
+            Some((kept, Standing::Stale)) => {
+                Answer { context: self.shared.said_to_be_stale(kept), cache: CacheState::Stale }
             }
-            (Some(kept), Some(Standing::Stale)) => {
-                self.refresh_behind(person, ask);
-                Answer { context: self.shared.said_to_be_stale(&kept), cache: CacheState::Stale }
-            }
-            (kept, _) => self.assembled(person, ask, kept).await,
+            Some((_, Standing::Expired)) | None => self.assembled(&person, ask, kept.as_deref()).await,
         };
+        if matches!(answer.cache, CacheState::Hit | CacheState::Stale) && kept.is_some_and(|k| now >= k.refresh_from) {
+            self.fly(person, ask); // behind the answer
+        }
         self.shared.metrics.cache(&ask.organization, answer.cache);
         answer
     }
 
     /// Joins the assembly of this person or starts one, and waits until it is ready or the
     /// deadline is over; then the answer is what has arrived.
-    async fn assembled(&self, person: Person, ask: &Ask, kept: Option<Arc<Kept>>) -> Answer {
-        if self.shared.assemblies.join(&person).is_none()
+    async fn assembled(&self, person: &Person, ask: &Ask, kept: Option<&Kept>) -> Answer {
+        let epoch = self.shared.cache.epoch(&ask.organization);
+        if self.shared.assemblies.join(&(person.clone(), epoch)).is_none()
             && let Err(spent) = self.shared.budget.take(ask)
         {
-            return self.refused(ask, &person, kept, spent);
+            return self.refused(ask, person, kept, spent);
         }
         let from = self.shared.clock.instant();
-        let (mut flight, joined) = self.fly(person, ask);
+        let (mut flight, joined) = self.fly(person.clone(), ask);
         // a closed channel is a finished assembly: its last view stays readable
         let _ = tokio::time::timeout(ask.deadline, flight.wait_for(|view| view.ready)).await;
         let context = flight.borrow().context.clone();
@@ -216,27 +215,25 @@ impl Engine {
         Answer { context, cache: if joined { CacheState::Joined } else { CacheState::Miss } }
     }
 
-    fn refresh_behind(&self, person: Person, ask: &Ask) {
-        self.fly(person, ask);
-    }
-
     fn fly(&self, person: Person, ask: &Ask) -> (watch::Receiver<View>, bool) {
-        if let Some(flight) = self.shared.assemblies.join(&person) {
+        let shared = &self.shared;
+        let flight = (person, shared.cache.epoch(&ask.organization));
+        if let Some(flight) = shared.assemblies.join(&flight) {
             return (flight, true);
         }
-        let assembly = Assembly::new(self.shared.clone(), person.clone(), &ask.inputs);
+        let assembly = Assembly::new(shared.clone(), flight.0.clone(), flight.1, &ask.inputs);
         let blank = assembly.blank();
-        self.shared.assemblies.join_or_start(person, &self.shared.tracker, blank, |progress| assembly.run(progress))
+        shared.assemblies.join_or_start(flight, &shared.tracker, blank, |progress| assembly.run(progress))
     }
 
     /// The budget is spent: what is kept, however old, or a context that says so. Refusing a
     /// vendor call is better than refusing the caller.
-    fn refused(&self, ask: &Ask, person: &Person, kept: Option<Arc<Kept>>, spent: Spent) -> Answer {
+    fn refused(&self, ask: &Ask, person: &Person, kept: Option<&Kept>, spent: Spent) -> Answer {
         let label = if spent == Spent::Person { "number" } else { ask.purse.label() };
         self.shared.metrics.miss_refused(&ask.organization, label);
         let now = self.shared.clock.now();
         let context = match kept.filter(|kept| now < kept.keep_until) {
-            Some(kept) => self.shared.said_to_be_stale(&kept),
+            Some(kept) => self.shared.said_to_be_stale(kept),
             None => self.shared.nobody_asked(person, Skip::Limited),
         };
         Answer { context, cache: CacheState::Miss }
@@ -311,8 +308,13 @@ impl Shared {
         let ended =
             merge::Ended { outcome: Outcome::Skipped(skip), read_at: now, stale: false, started: None, took: None };
         let progress: Vec<_> = self.plan.operations.iter().map(|_| merge::Progress::Ended(ended.clone())).collect();
-        let merged = merge::Facts { plan: &self.plan, merge: &self.merge, progress: &progress }.merged();
-        Arc::new(Context {
+        Arc::new(self.merged(person, &progress))
+    }
+
+    /// The context of what is known of each operation.
+    fn merged(&self, person: &Person, progress: &[merge::Progress]) -> Context {
+        let merged = merge::Facts { plan: &self.plan, merge: &self.merge, progress }.merged();
+        Context {
             revision: self.next_revision(),
             organization: person.organization().clone(),
             identity: person.identity().clone(),
@@ -322,8 +324,8 @@ impl Shared {
             fields: merged.fields,
             ids: merged.ids,
             sources: merged.sources,
-            assembled_at: now,
-        })
+            assembled_at: merged.newest.unwrap_or(self.clock.now()),
+        }
     }
 
     /// Charges the time a caller waited to the sources that the answer waited for: those still

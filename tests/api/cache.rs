@@ -107,6 +107,62 @@ async fn forgetting_by_any_identifier_drops_the_person_everywhere() {
 }
 
 #[tokio::test]
+async fn a_lookup_in_flight_does_not_bring_back_who_was_forgotten() {
+    let world = World::start().await;
+    world.slow(Vendor::Salesforce, std::time::Duration::from_millis(400));
+    world.studio_with(&[("From", world::EVERYWHERE), ("deadline_ms", "200")]).await;
+    assert_eq!(world.forget("phone=%2B14155550142").await, 200);
+    world.studio(world::EVERYWHERE).await;
+    assert_eq!(searches(&world), 2, "what had arrived before is not used, nor is the old flight joined");
+    let in_flight = async || world.metric("caller_context_source_in_flight").await;
+    until(in_flight, |lines| lines.iter().all(|line| line.ends_with(" 0"))).await;
+    world.studio(world::EVERYWHERE).await;
+    assert_eq!(searches(&world), 2, "what was asked since is kept");
+}
+
+#[tokio::test]
+async fn forgetting_one_person_leaves_those_who_share_an_owner() {
+    let world = World::start().await;
+    world.studio(world::EVERYWHERE).await;
+    world.studio(world::BRAZILIAN).await; // the same agent owns both
+    assert_eq!(world.forget("phone=%2B14155550142").await, 200);
+    let before = searches(&world);
+    world.studio(world::BRAZILIAN).await;
+    assert_eq!(searches(&world), before);
+}
+
+#[tokio::test]
+async fn a_candidate_of_an_ambiguous_number_can_be_forgotten() {
+    let world = World::start().await;
+    let answer = world.context("demo-admin", json!({ "phone": world::AMBIGUOUS })).await;
+    let email = answer["candidates"][0]["email"].as_str().unwrap().replace('@', "%40");
+    let before = searches(&world);
+    assert_eq!(world.forget(&format!("email={email}")).await, 200);
+    world.studio(world::AMBIGUOUS).await;
+    assert_eq!(searches(&world), before + 1);
+}
+
+#[tokio::test]
+async fn a_source_that_stays_ill_is_not_asked_behind_every_answer() {
+    let overrides = vec![("cache.fresh", "1ms".to_owned()), ("lookup.retry_failed_after", "10m".into())];
+    let world = World::with(Setup { overrides, ..Setup::default() }).await;
+    world.studio(world::EVERYWHERE).await;
+    world.ill(Vendor::Hubspot, Fault::Status(400));
+    let before = searches(&world);
+    let stale = || world.context("demo-admin", json!({ "phone": world::EVERYWHERE }));
+    until(stale, |_| searches(&world) > before).await;
+    until(
+        async || world.metric("caller_context_source_in_flight").await,
+        |lines| lines.iter().all(|line| line.ends_with(" 0")),
+    )
+    .await;
+    for _ in 0..20 {
+        assert_eq!(stale().await["lookup_status"], "stale");
+    }
+    assert_eq!(searches(&world), before + 1);
+}
+
+#[tokio::test]
 async fn organizations_do_not_share_a_context() {
     let keys = vec![("key-of-a", "a", "studio"), ("key-of-b", "b", "studio")];
     let world = World::with(Setup { keys, ..Setup::default() }).await;
