@@ -17,11 +17,10 @@ use super::auth::{BEARER, Refused};
 use super::error::{Code, Problem};
 use super::parameters::{BodyError, Malformed, Parameters, read_body};
 use super::peer::Peer;
-use crate::domain::{CallerIdStatus, CustomerId, Email, Identity, LookupStatus, judge};
+use crate::domain::{CallerIdStatus, CustomerId, Email, Identity, LookupStatus, Match, judge};
 use crate::lookup::{Answer, Purse};
 use crate::store::audit::Delivery;
 use crate::telemetry::metrics::{Refusal, Surface};
-use crate::view::text::plain;
 
 const SERVER_TIMING: &str = "server-timing";
 
@@ -193,13 +192,15 @@ fn customer_id(text: &str) -> Option<CustomerId> {
 
 /// The answer about a caller who cannot be looked up.
 fn nobody(caller_id: CallerIdStatus, now: jiff::Timestamp) -> Bytes {
-    let status = plain(caller_id.as_str(), 32);
-    let empty = "\"candidates\":[],\"fields\":{},\"missing\":{},\"sources\":{}";
-    format!(
-        "{{\"identity\":{{\"status\":\"{status}\"}},\"lookup_status\":\"none\",\"lookup_timestamp\":\"{now:.3}\",\
-         \"match\":\"withheld\",{empty}}}"
-    )
-    .into()
+    let verdict = if caller_id == CallerIdStatus::Withheld { Match::Withheld } else { Match::None };
+    let page = serde_json::json!({
+        "identity": { "status": caller_id.as_str() },
+        "lookup_status": LookupStatus::None.as_str(),
+        "lookup_timestamp": format!("{now:.3}"),
+        "match": verdict.as_str(),
+        "candidates": [], "fields": {}, "missing": {}, "sources": {},
+    });
+    page.to_string().into()
 }
 
 fn json(bytes: Bytes) -> Response {

@@ -75,11 +75,7 @@ pub fn without_context(
         lookup_status: lookup_status.as_str(),
         lookup_timestamp: time(now),
         caller_id_status,
-        verdict: match lookup_status {
-            LookupStatus::None => Match::Withheld,
-            _ => Match::None,
-        }
-        .as_str(),
+        verdict: if caller_id_status == "withheld" { Match::Withheld } else { Match::None }.as_str(),
         phone_number: failed.then(|| plain(phone_number.unwrap_or_default(), TEXT_MAX)),
         timestamp: failed.then(|| time(now)),
         ..Attributes::unknown()
