@@ -185,7 +185,6 @@ pub(super) struct Http {
     pub upstream: (Upstream, bool),
     /// A template still: its holes are variables of the connection.
     pub base_url: Option<(String, Origin)>,
-    pub hosts: Vec<Arc<str>>,
 }
 
 /// Reads `base_url`, `hosts`, `[auth.*]` of the manifest and `secret` of the source.
@@ -241,8 +240,8 @@ pub(super) fn http(
         connected = false;
     }
     let auth = auth.unwrap_or(Auth::None);
-    let upstream = HttpUpstream { hosts: hosts.clone(), allow_private, auth, max_answer_bytes };
-    Some(Http { upstream: (Upstream::Http(upstream), connected), base_url, hosts })
+    let upstream = HttpUpstream { hosts, allow_private, auth, max_answer_bytes };
+    Some(Http { upstream: (Upstream::Http(upstream), connected), base_url })
 }
 
 /// The manifest's hosts; an address that the operator gives brings its own host with it.

@@ -145,14 +145,14 @@ impl Common<'_> {
         }
         let connection =
             Connection::read(&manifest_reader, &reader, self.names, self.references, &connector, settings.built_in);
-        let (upstream, base_url, hosts) = match engine {
+        let (upstream, base_url) = match engine {
             Some(engine) => {
                 let sql = database::read(&reader, engine, self.pool, self.references, settings.built_in)?;
-                (sql, None, Vec::new())
+                (sql, None)
             }
             None => {
                 let http = connection::http(&manifest_reader, &reader, &connection, self.references, settings)?;
-                (http.upstream, http.base_url, http.hosts)
+                (http.upstream, http.base_url)
             }
         };
         let concurrency = match &upstream {
@@ -177,7 +177,6 @@ impl Common<'_> {
             version: connection.version.as_deref(),
             base_url: base_url.as_ref().map(|(url, origin)| (url.as_str(), *origin)),
             headers: manifest_reader.table("headers").map(|headers| headers.table),
-            hosts: &hosts,
             records: manifest_reader.table("record").map(|records| records.table),
             errors: manifest_reader.table("error").map(|errors| errors.table),
         };

@@ -1,5 +1,5 @@
-//! The caller context: readings of one identity, merged, with provenance and match verdict.
-//! Pure data; the merge is in `lookup`, what a reader may see is in `view`.
+//! The caller context: what all sources together know of one identity, whose each value is, and how
+//! sure the match is. Pure data; the merge is in `lookup`, what a reader may see is in `view`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -28,7 +28,7 @@ pub enum Type {
     PhoneList,
     /// A list of records with these members; `id` is always one.
     Records(&'static [(&'static str, Type)]),
-    /// Keeps the JSON type it came with (ids of one source).
+    /// Whatever type the answer gave it: ids of one source are sent back as they came.
     Any,
 }
 
@@ -102,7 +102,7 @@ const ORDER: &[(&str, Type)] = &[
 const INTERACTION: &[(&str, Type)] =
     &[("id", Type::Text), ("kind", Type::Text), ("at", Type::Time), ("summary", Type::Text), ("agent", Type::Text)];
 
-/// The canonical fields. Whoever provides one provides it for every source.
+/// The canonical fields: shared by all sources, whichever of them knows the value.
 pub const CANONICAL: &[(&str, Type, Class)] = &[
     ("name", Type::Text, Class::Personal),
     ("first_name", Type::Text, Class::Personal),

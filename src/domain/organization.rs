@@ -1,4 +1,4 @@
-//! The tenant. Every cache key, job, token, audit row and metric carries one.
+//! The tenant. Nothing that is stored, cached, counted or limited is without one.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What one operation of one source returned, and when. Readings are what the cache keeps;
+//! What a source said to one operation, with the time of it. Readings are what the cache keeps;
 //! a context is readings merged.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! How far a call is trusted: what the carriers attest (STIR/SHAKEN), the channel, and whether
-//! it was forwarded. Judged per call and never stored with the person.
+//! it was forwarded. A judgement of one call: nothing of it is kept with the person.
 
 use super::identity::{CallerId, CallerIdStatus, Channel, Identity};
 

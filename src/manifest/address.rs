@@ -1,5 +1,4 @@
-//! Where a request goes: method, scheme, host and path, compiled. Which hosts credentials may go to
-//! is judged here as far as it is written down, and again when a request is made.
+//! Where a request goes: method, scheme, host and path, compiled.
 
 use http::Method;
 
@@ -23,92 +22,46 @@ pub(super) fn request_line(operation: &Reader<'_>, cx: &Context<'_>) -> Option<(
         return None;
     }
     let text = operation.text(key)?;
+    if !text.starts_with('/') {
+        cx.error("wrong-value", node.origin, "a request is a path below `base_url`", "write `/` in front");
+        return None;
+    }
     let base = cx.scope.base_url;
-    let url = match text.contains("://") || text.starts_with('{') {
-        true => address(text, node.origin, cx).and_then(|(parts, host)| {
-            check_host(&host, node.origin, cx)?;
-            Some(parts)
-        }),
-        false => {
-            let (base, origin) = base?;
-            // where it leads is judged with the connection it belongs to
-            let base = address(base.trim_end_matches('/'), origin, cx).map(|(parts, _)| parts);
-            let path =
-                Template::compile(text, node.origin, cx).and_then(|path| path_parts(path.pieces, node.origin, cx));
-            base.zip(path).map(|(mut parts, path)| {
-                if !text.starts_with('/') {
-                    parts.push(UrlPart::Text("/".into()));
-                }
-                parts.extend(path);
-                parts
-            })
-        }
-    };
-    Some((method, url?))
+    let path = Template::compile(text, node.origin, cx).and_then(|path| path_parts(path.pieces, node.origin, cx));
+    let (base, origin) = base?;
+    let mut url = address(base.trim_end_matches('/'), origin, cx)?;
+    url.extend(path?);
+    Some((method, url))
 }
 
-/// A whole URL, and its scheme and host as far as they are written down: a brace where a value
-/// will stand.
-fn address(text: &str, origin: Origin, cx: &Context<'_>) -> Option<(Vec<UrlPart>, String)> {
+/// Scheme, host and path. Holes before the path are of the host, which is judged with the connection
+/// they belong to and again when a request is made.
+fn address(text: &str, origin: Origin, cx: &Context<'_>) -> Option<Vec<UrlPart>> {
     let mut parts = Vec::new();
     let mut path = Vec::new();
-    let mut host = String::new();
+    let mut in_scheme = true;
     for piece in Template::compile(text, origin, cx)?.pieces {
-        // the host ends at the first slash behind the scheme's
-        let from = host.find("://").map_or(usize::MAX, |at| at + 3);
         match piece {
             piece if !path.is_empty() => path.push(piece),
             Piece::Hole(hole) => {
                 check_required(&hole, cx)?;
-                host.push('{');
                 parts.push(UrlPart::Origin(hole));
             }
             Piece::Text(text) => {
-                let scheme = if from == usize::MAX { text.find("://").map_or(0, |at| at + 3) } else { 0 };
+                // the host ends at the first slash behind the scheme's
+                let scheme = if in_scheme { text.find("://").map_or(0, |at| at + 3) } else { 0 };
                 let slash = text.get(scheme..).and_then(|rest| rest.find('/'));
                 let (before, after) = text.split_at(slash.map_or(text.len(), |at| scheme + at));
-                host.push_str(before);
                 parts.push(UrlPart::Text(before.into()));
                 if !after.is_empty() {
                     path.push(Piece::Text(after.into()));
                 }
             }
         }
+        in_scheme = false;
     }
     parts.extend(path_parts(path, origin, cx)?);
-    Some((parts, host))
-}
-
-/// Judges a URL of the operation's own. What begins with a hole (`{own.next_page}`) is judged when
-/// the request is made.
-fn check_host(host: &str, origin: Origin, cx: &Context<'_>) -> Option<()> {
-    if host.starts_with('{') {
-        return Some(());
-    }
-    let (scheme, host) = host.split_once("://").unwrap_or(("", host));
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| match port.parse::<u16>() {
-        Ok(_) => name,
-        Err(_) => host,
-    });
-    let loopback = matches!(name, "localhost" | "[::1]") || name.starts_with("127.");
-    if scheme != "https" && !(scheme == "http" && loopback) {
-        cx.error("insecure-url", origin, "credentials would be sent over plain http", "use https");
-        return None;
-    }
-    // what follows the last hole is sure; the rest is judged when the request is made
-    let sure = name.rsplit_once('{').map(|(_, sure)| sure);
-    let allowed = |pattern: &str| match (pattern.strip_prefix('*'), sure) {
-        (Some(suffix), None) => name.len() > suffix.len() && name.ends_with(suffix),
-        (None, None) => pattern.eq_ignore_ascii_case(name),
-        (Some(suffix), Some(sure)) => suffix.ends_with(sure) || sure.ends_with(suffix),
-        (None, Some(sure)) => pattern.ends_with(sure),
-    };
-    if host.contains('@') || !cx.scope.hosts.iter().any(|pattern| allowed(pattern)) {
-        let message = format!("`{}` is not among the hosts that credentials may go to", name.replace('{', "…"));
-        cx.error("foreign-host", origin, message, "add it to `hosts`");
-        return None;
-    }
-    Some(())
+    Some(parts)
 }
 
 fn path_parts(pieces: Vec<Piece>, origin: Origin, cx: &Context<'_>) -> Option<Vec<UrlPart>> {

@@ -43,16 +43,9 @@ pub enum AnswerClass {
 struct Rule {
     class: AnswerClass,
     /// Any of these; none means every status.
-    statuses: Vec<Statuses>,
+    statuses: Vec<u16>,
     /// What stands at a path passes this test.
     condition: Option<(Slot, Test)>,
-}
-
-#[derive(Debug)]
-enum Statuses {
-    One(u16),
-    /// `5xx`
-    Hundred(u16),
 }
 
 /// In the order in which rules are tried.
@@ -101,7 +94,7 @@ impl ErrorRules {
 
     /// Classifies by the rules, then by status.
     pub fn classify(&self, status: StatusCode, body: &[u8]) -> AnswerClass {
-        let applies = |rule: &&Rule| rule.statuses.is_empty() || rule.statuses.iter().any(|s| s.holds(status.as_u16()));
+        let applies = |rule: &&Rule| rule.statuses.is_empty() || rule.statuses.contains(&status.as_u16());
         let mut rules = self.rules.iter().filter(applies).peekable();
         if rules.peek().is_none() {
             return by_status(status);
@@ -153,35 +146,20 @@ fn rule(node: &Node, class: AnswerClass, paths: &Paths<'_>) -> Option<Rule> {
     Some(Rule { class, statuses, condition })
 }
 
-/// `404`, `[404, "5xx"]`
-fn statuses(node: &Node, paths: &Paths<'_>) -> Option<Vec<Statuses>> {
+/// `404`, `[404, 410]`
+fn statuses(node: &Node, paths: &Paths<'_>) -> Option<Vec<u16>> {
     let nodes = node.as_array().unwrap_or(std::slice::from_ref(node));
-    let mut statuses = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        let status = match &node.value {
-            Content::Int(status) => u16::try_from(*status).ok().filter(|s| (200..600).contains(s)).map(Statuses::One),
-            Content::Text(text) => text.strip_suffix("xx").and_then(|digit| match digit {
-                "2" | "3" | "4" | "5" => digit.parse().ok().map(Statuses::Hundred),
-                _ => None,
-            }),
-            _ => None,
-        };
-        let Some(status) = status else {
-            wrong_type(paths.cx.scope.diagnostics, node, "a status like 404 or \"5xx\"");
-            return None;
-        };
-        statuses.push(status);
-    }
-    Some(statuses)
-}
-
-impl Statuses {
-    fn holds(&self, status: u16) -> bool {
-        match self {
-            Self::One(one) => *one == status,
-            Self::Hundred(hundred) => status / 100 == *hundred,
-        }
-    }
+    let status = |node: &Node| match node.value {
+        Content::Int(status) => u16::try_from(status).ok().filter(|status| (200..600).contains(status)),
+        _ => None,
+    };
+    let read = nodes.iter().map(|node| {
+        status(node).or_else(|| {
+            wrong_type(paths.cx.scope.diagnostics, node, "a status like 404");
+            None
+        })
+    });
+    read.collect()
 }
 
 fn by_status(status: StatusCode) -> AnswerClass {
@@ -219,7 +197,7 @@ mod tests {
             path = "error.code"
             in = ["RATE", "SLOW"]
             [[error_of_vendor.not_found]]
-            status = "5xx"
+            status = [500, 503]
             path = "why"
             equals = "nobody"
             [[error_of_vendor.unauthorized]]

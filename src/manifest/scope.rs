@@ -35,8 +35,6 @@ pub struct Scope<'a> {
     pub base_url: Option<(&'a str, Origin)>,
     /// `[headers]`, sent with every request.
     pub headers: Option<&'a Table>,
-    /// Hosts that credentials may go to: exact, or `*.suffix`.
-    pub hosts: &'a [Arc<str>],
     /// `[record]`, by name.
     pub records: Option<&'a Table>,
     /// `[error]`, by class.

@@ -1,7 +1,6 @@
 //! For tests: one operation compiled from its text, with a source around it.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -55,7 +54,6 @@ pub(super) fn compile(text: &str) -> Result<Trial, Vec<String>> {
             maps.entries.iter().filter_map(|e| Some((e.key.clone(), entries(e.value.as_table()?)))).collect()
         }),
     };
-    let hosts: Vec<Arc<str>> = vec!["api.example.com".into(), "*.crm.example.com".into()];
     let reader = Reader::new(&table, super::diagnostic::Origin { file: 0, start: 0, end: 1 }, &diagnostics);
     let base = reader.node("base_url").and_then(|n| Some((n.as_text()?, n.origin)));
     let origin = reader.origin;
@@ -71,7 +69,6 @@ pub(super) fn compile(text: &str) -> Result<Trial, Vec<String>> {
         version: Some("v1"),
         base_url: base.or(Some(("https://api.example.com/base", origin))),
         headers: reader.node("vendor_headers").and_then(|n| n.as_table()),
-        hosts: &hosts,
         records: reader.node("record").and_then(|n| n.as_table()),
         errors: reader.node("error_of_vendor").and_then(|n| n.as_table()),
     };

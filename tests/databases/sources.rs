@@ -103,7 +103,6 @@ pub fn bound(
         version: None,
         base_url: None,
         headers: None,
-        hosts: &[],
         records: None,
         errors: None,
     };

@@ -2,19 +2,12 @@
 
 use super::lexer::{Kind, Token, lex};
 use super::{PHONE, Parameter, Statement};
-use crate::domain::{NameId, Spelling, Type};
+use crate::domain::{NameId, Type};
+use crate::manifest::convert::{spelling, spelling_words};
 use crate::manifest::diagnostic::did_you_mean;
 use crate::manifest::plan::SqlEngine;
 use crate::manifest::scope::{Need, Scope};
 use crate::manifest::tree::Node;
-
-const SPELLINGS: [(&str, Spelling); 5] = [
-    ("national", Spelling::National),
-    ("national_format", Spelling::NationalFormat),
-    ("digits", Spelling::Digits),
-    ("last10", Spelling::Last10),
-    ("last7", Spelling::Last7),
-];
 
 /// Words that change data or lock it, wherever they stand in a `SELECT` or `WITH`.
 const WRITES: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "MERGE", "INTO"];
@@ -193,9 +186,8 @@ impl<'a> Compiler<'a> {
         let spelling = match conversion {
             None => None,
             Some(word) => {
-                let known = SPELLINGS.iter().find(|(name, _)| *name == word);
-                let Some((_, spelling)) = known else {
-                    let help = did_you_mean(word, SPELLINGS.iter().map(|(name, _)| *name));
+                let Some(spelling) = spelling(word) else {
+                    let help = did_you_mean(word, spelling_words());
                     let message = format!("`{word}` is not a conversion that parameters have");
                     self.scope.diagnostics.error_help("unknown-conversion", self.node.origin, message, help);
                     return None;
@@ -204,7 +196,7 @@ impl<'a> Compiler<'a> {
                     self.wrong("conversion-type", format!("`:{text}` is no phone"), "leave the conversion away");
                     return None;
                 }
-                Some(*spelling)
+                Some(spelling)
             }
         };
         Some(Parameter { name: found.id, spelling, list })

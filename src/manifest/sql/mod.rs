@@ -171,7 +171,6 @@ mod tests {
             version: None,
             base_url: None,
             headers: None,
-            hosts: &[],
             records: None,
             errors: None,
         };
