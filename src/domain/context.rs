@@ -166,10 +166,12 @@ impl SourceState {
 }
 
 impl Context {
+    /// The merged field of that name.
     pub fn field(&self, name: NameId) -> Option<&Field> {
         self.fields.binary_search_by_key(&name, |f| f.name).ok().and_then(|i| self.fields.get(i))
     }
 
+    /// Its winning value.
     pub fn value(&self, name: NameId) -> Option<&Value> {
         self.field(name).map(|f| &f.value)
     }

@@ -44,6 +44,7 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class with its word.
     pub const ALL: [(&'static str, Class); 6] = [
         ("public", Class::Public),
         ("personal", Class::Personal),
@@ -53,10 +54,12 @@ impl Class {
         ("unclassified", Class::Unclassified),
     ];
 
+    /// The class behind a word; `None` when there is none of it.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, class)| *class)
     }
 
+    /// The word of configurations.
     pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(_, class)| *class == self).map_or("", |(name, _)| name)
     }
@@ -220,6 +223,7 @@ impl Names {
         }
     }
 
+    /// The id of a name that is known.
     pub fn get(&self, text: &str) -> Option<NameId> {
         self.by_text.get(text).copied()
     }
@@ -230,6 +234,7 @@ impl Names {
         &self.names[usize::from(id.0)]
     }
 
+    /// The name as it is written.
     pub fn text(&self, id: NameId) -> &str {
         &self.name(id).text
     }
@@ -242,14 +247,17 @@ impl Names {
         }
     }
 
+    /// In the order in which they were interned.
     pub fn iter(&self) -> impl Iterator<Item = (NameId, &Name)> {
         (0..).map(NameId).zip(self.names.iter())
     }
 
+    /// How many names there are.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
+    /// Never: the canonical fields are always there.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }

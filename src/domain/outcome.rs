@@ -60,6 +60,7 @@ impl Failure {
         matches!(self, Self::Timeout | Self::Unreachable | Self::Unreadable)
     }
 
+    /// The word of answers, metrics and logs.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Timeout => "timeout",

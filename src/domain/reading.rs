@@ -34,6 +34,7 @@ pub struct Hit {
 }
 
 impl Reading {
+    /// The value under a name.
     pub fn get(&self, name: NameId) -> Option<&Value> {
         self.values.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
     }

@@ -78,6 +78,7 @@ impl Value {
         }
     }
 
+    /// The type, for messages: never what it holds.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",

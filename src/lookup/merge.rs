@@ -439,7 +439,7 @@ mod tests {
             text.push_str(&format!(
                 "[sources.{source}]\nconnector = \"http\"\nbase_url = \"https://{source}.example.com\"\nauth.none = {{}}\n\
                  [sources.{source}.lookup.person]\nneeds = [\"phone\"]\nget = \"/people/{{phone}}\"\nexact = true\n\
-                 provides = {{ name = \"name\", email = \"email\", title = \"title\", tags = {{ all = [\"tag\"] }}, \
+                 provides = {{ name = \"name\", email = \"email\", title = \"title\", tags = \"tag\", \
                  company.name = \"company\" }}\n"
             ));
         }

@@ -34,11 +34,13 @@ impl std::fmt::Debug for File {
 }
 
 impl Files {
+    /// Takes a file in; its number stands in every [`Origin`] of it.
     pub fn add(&mut self, name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> u16 {
         self.files.push(File { name: name.into(), text: text.into() });
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
+    /// The file of that number.
     pub fn get(&self, file: u16) -> Option<&File> {
         self.files.get(usize::from(file))
     }
@@ -84,10 +86,12 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
+    /// Adds an error.
     pub fn error(&self, code: &'static str, origin: Origin, message: impl Into<String>) {
         self.add(Severity::Error, code, Some(origin), message.into(), None);
     }
 
+    /// Adds an error with what to try.
     pub fn error_help(
         &self,
         code: &'static str,
@@ -98,6 +102,7 @@ impl Diagnostics {
         self.add(Severity::Error, code, Some(origin), message.into(), help.into());
     }
 
+    /// Adds a warning: the configuration works all the same.
     pub fn warning(
         &self,
         code: &'static str,
@@ -108,6 +113,7 @@ impl Diagnostics {
         self.add(Severity::Warning, code, Some(origin), message.into(), help.into());
     }
 
+    /// Adds a problem, once: layers are read more than once.
     pub fn add(
         &self,
         severity: Severity,
@@ -123,6 +129,7 @@ impl Diagnostics {
         }
     }
 
+    /// Whether anything was found that is more than a warning.
     pub fn has_errors(&self) -> bool {
         self.list.borrow().iter().any(|d| d.severity == Severity::Error)
     }

@@ -68,6 +68,7 @@ pub enum SourceKind {
 }
 
 impl SourceKind {
+    /// As metrics and `explain` show it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Crm => "crm",
@@ -76,6 +77,7 @@ impl SourceKind {
         }
     }
 
+    /// What a connector of that name is.
     pub fn of_connector(connector: &str) -> Self {
         match connector {
             "http" => Self::External,
@@ -86,6 +88,7 @@ impl SourceKind {
 }
 
 impl Source {
+    /// What it is to its users.
     pub fn kind(&self) -> SourceKind {
         SourceKind::of_connector(&self.connector)
     }
@@ -237,10 +240,12 @@ impl Plan {
         &self.sources[usize::from(id.0)]
     }
 
+    /// In the order of definition.
     pub fn source_ids(&self) -> impl Iterator<Item = SourceId> + use<> {
         (0..u16::try_from(self.sources.len()).unwrap_or(u16::MAX)).map(SourceId)
     }
 
+    /// All operations with their ids, source by source.
     pub fn operations(&self) -> impl Iterator<Item = (OperationId, &Operation)> {
         (0..).map(OperationId).zip(&self.operations)
     }

@@ -107,6 +107,7 @@ impl Scope<'_> {
         None
     }
 
+    /// The variable of the connection that is called so.
     pub fn variable(&self, text: &str) -> Option<&Variable> {
         self.variables.iter().find(|v| &*v.text == text)
     }

@@ -186,6 +186,7 @@ impl HttpRequest {
         &self.spellings
     }
 
+    /// Whether it holds one spelling of the number or all of them.
     pub fn phone_use(&self) -> PhoneUse {
         self.phone_use
     }

@@ -41,6 +41,7 @@ pub struct Entry {
 }
 
 impl Node {
+    /// The text, if it is one.
     pub fn as_text(&self) -> Option<&str> {
         match &self.value {
             Content::Text(text) => Some(text),
@@ -48,6 +49,7 @@ impl Node {
         }
     }
 
+    /// The table, if it is one.
     pub fn as_table(&self) -> Option<&Table> {
         match &self.value {
             Content::Table(table) => Some(table),
@@ -55,6 +57,7 @@ impl Node {
         }
     }
 
+    /// The list, if it is one.
     pub fn as_array(&self) -> Option<&[Node]> {
         match &self.value {
             Content::Array(array) => Some(array),
@@ -62,6 +65,7 @@ impl Node {
         }
     }
 
+    /// Its type, for messages.
     pub fn type_name(&self) -> &'static str {
         match self.value {
             Content::Text(_) => "a text",
@@ -96,14 +100,17 @@ impl Content {
 }
 
 impl Table {
+    /// The value under a key.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|e| &e.value)
     }
 
+    /// The entry of a key.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|e| &*e.key == key)
     }
 
+    /// In file order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|e| &*e.key)
     }
@@ -191,6 +198,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// A reader of a table that stands at `origin`.
     pub fn new(table: &'a Table, origin: Origin, diagnostics: &'a Diagnostics) -> Self {
         Self { table, origin, diagnostics, asked: RefCell::default() }
     }
@@ -212,13 +220,19 @@ impl<'a> Reader<'a> {
         self.table.get(key)
     }
 
-    pub fn text(&self, key: &'static str) -> Option<&'a str> {
+    /// The member as `read` takes it; `wrong-type` when it does not.
+    fn typed<T>(&self, key: &'static str, expected: &str, read: impl FnOnce(&'a Node) -> Option<T>) -> Option<T> {
         let node = self.node(key)?;
-        let text = node.as_text();
-        if text.is_none() {
-            wrong_type(self.diagnostics, node, "a text");
+        let value = read(node);
+        if value.is_none() {
+            wrong_type(self.diagnostics, node, expected);
         }
-        text
+        value
+    }
+
+    /// A text; another type is `wrong-type`.
+    pub fn text(&self, key: &'static str) -> Option<&'a str> {
+        self.typed(key, "a text", Node::as_text)
     }
 
     /// A text that must be there; its absence is `missing-key`.
@@ -229,64 +243,45 @@ impl<'a> Reader<'a> {
         self.text(key)
     }
 
+    /// Reports that a key is not there.
     pub fn missing(&self, key: &str) {
         self.diagnostics.error("missing-key", self.origin, format!("`{key}` is missing here"));
     }
 
+    /// True or false; another type is `wrong-type`.
     pub fn bool(&self, key: &'static str) -> Option<bool> {
-        let node = self.node(key)?;
-        match node.value {
+        self.typed(key, "true or false", |node| match node.value {
             Content::Bool(value) => Some(value),
-            _ => {
-                wrong_type(self.diagnostics, node, "true or false");
-                None
-            }
-        }
+            _ => None,
+        })
     }
 
     /// A whole number from 0 up.
     pub fn count(&self, key: &'static str) -> Option<u64> {
-        let node = self.node(key)?;
-        match node.value {
-            Content::Int(value) if value >= 0 => u64::try_from(value).ok(),
-            _ => {
-                wrong_type(self.diagnostics, node, "a whole number from 0 up");
-                None
-            }
-        }
+        self.typed(key, "a whole number from 0 up", |node| match node.value {
+            Content::Int(value) => u64::try_from(value).ok(),
+            _ => None,
+        })
     }
 
     /// A number, whole or not.
     pub fn number(&self, key: &'static str) -> Option<f64> {
-        let node = self.node(key)?;
-        match node.value {
+        self.typed(key, "a number", |node| match node.value {
             Content::Float(value) => Some(value),
             Content::Int(value) => Some(value as f64),
-            _ => {
-                wrong_type(self.diagnostics, node, "a number");
-                None
-            }
-        }
+            _ => None,
+        })
     }
 
     /// A duration with its unit: `"250ms"`, `"3s"`, `"5m"`, `"1h"`, `"30d"`.
     pub fn duration(&self, key: &'static str) -> Option<Duration> {
-        let node = self.node(key)?;
-        let parsed = node.as_text().and_then(duration);
-        if parsed.is_none() {
-            wrong_type(self.diagnostics, node, "a duration with its unit, like \"250ms\", \"3s\", \"5m\" or \"1h\"");
-        }
-        parsed
+        let expected = "a duration with its unit, like \"250ms\", \"3s\", \"5m\" or \"1h\"";
+        self.typed(key, expected, |node| duration(node.as_text()?))
     }
 
     /// A size in bytes with its unit: `"64KiB"`, `"256MiB"`, `"1GiB"`.
     pub fn bytes(&self, key: &'static str) -> Option<u64> {
-        let node = self.node(key)?;
-        let parsed = node.as_text().and_then(bytes);
-        if parsed.is_none() {
-            wrong_type(self.diagnostics, node, "a size with its unit, like \"64KiB\" or \"256MiB\"");
-        }
-        parsed
+        self.typed(key, "a size with its unit, like \"64KiB\" or \"256MiB\"", |node| bytes(node.as_text()?))
     }
 
     /// A list of texts; an item of another type is a problem and left out.
@@ -301,13 +296,9 @@ impl<'a> Reader<'a> {
         Some(items.iter().filter_map(text).collect())
     }
 
+    /// A list; another type is `wrong-type`.
     pub fn list(&self, key: &'static str) -> Option<&'a [Node]> {
-        let node = self.node(key)?;
-        let list = node.as_array();
-        if list.is_none() {
-            wrong_type(self.diagnostics, node, "a list");
-        }
-        list
+        self.typed(key, "a list", Node::as_array)
     }
 
     /// One of a closed set of words.
@@ -334,16 +325,7 @@ impl<'a> Reader<'a> {
 
     /// The members of a table with free keys, each as written.
     pub fn entries(&self, key: &'static str) -> &'a [Entry] {
-        match self.node(key) {
-            Some(node) => match node.as_table() {
-                Some(table) => &table.entries,
-                None => {
-                    wrong_type(self.diagnostics, node, "a table");
-                    &[]
-                }
-            },
-            None => &[],
-        }
+        self.typed(key, "a table", Node::as_table).map_or(&[], |table| &table.entries)
     }
 
     /// Reports every key that was not asked for.
@@ -361,16 +343,21 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Reports that a value is of another type than expected.
 pub fn wrong_type(diagnostics: &Diagnostics, node: &Node, expected: &str) {
     diagnostics.error("wrong-type", node.origin, format!("expected {expected}, found {}", node.type_name()));
 }
 
+/// A whole number, and the unit behind it.
+fn with_unit(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
+    Some((number.trim().parse().ok()?, unit))
+}
+
 /// A duration with its unit; `None` when it has none or another.
 pub fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let split = text.find(|c: char| c.is_ascii_alphabetic())?;
-    let (number, unit) = text.split_at(split);
-    let number: u64 = number.trim().parse().ok()?;
+    let (number, unit) = with_unit(text)?;
     let millis = match unit {
         "ms" => 1,
         "s" => 1_000,
@@ -392,10 +379,7 @@ pub fn spoken(duration: Duration) -> String {
 }
 
 fn bytes(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let split = text.find(|c: char| c.is_ascii_alphabetic())?;
-    let (number, unit) = text.split_at(split);
-    let number: u64 = number.trim().parse().ok()?;
+    let (number, unit) = with_unit(text)?;
     let factor = match unit {
         "B" => 1,
         "KiB" => 1 << 10,
