@@ -26,7 +26,7 @@ pub struct App {
     pub audit: AuditLog,
     stop: CancellationToken,
     tracker: TaskTracker,
-    server: tokio::task::JoinHandle<Result<(), http::Error>>,
+    server: tokio::task::JoinHandle<()>,
 }
 
 /// Why the gateway does not start, and what to do.
@@ -88,38 +88,35 @@ impl App {
             clock,
             stop: stop.clone(),
         })?;
+        let router = http::router(edge.clone())?;
         tracker.spawn(upkeep(engine.clone(), metrics, stop.clone()));
         let served = {
             let tracker = tracker.clone();
-            async move { http::serve(listener, edge, &tracker).await }
+            async move { http::serve(listener, edge, router, &tracker).await }
         };
         let server = tracker.spawn(served);
         Ok(Self { address, engine, audit, stop, tracker, server })
     }
 
     /// Serves until `until` is done, then shuts down.
-    pub async fn run(self, until: impl Future<Output = ()>) -> Result<(), Error> {
+    pub async fn run(self, until: impl Future<Output = ()>) {
         tokio::select! {
             // dropping either arm loses nothing: shutdown follows in both
             () = until => {}
             () = self.stop.cancelled() => {}
         }
-        self.shutdown().await
+        self.shutdown().await;
     }
 
     /// No new connection; answers in flight are finished, then what the audit log still holds is
     /// written, then tasks end.
-    pub async fn shutdown(self) -> Result<(), Error> {
+    pub async fn shutdown(self) {
         self.stop.cancel();
-        let served = self.server.await;
+        let _ = self.server.await; // a panic is already logged by the hook
         self.audit.close().await;
         self.tracker.close();
         // sources may hang for longer than a shutdown may take
         let _ = tokio::time::timeout(Duration::from_secs(5), self.tracker.wait()).await;
-        match served {
-            Ok(result) => Ok(result?),
-            Err(_) => Ok(()), // a panic, already logged by the hook
-        }
     }
 }
 

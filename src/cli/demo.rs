@@ -36,7 +36,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     logging::install(&logs, super::is_switched_on)?;
     let demo = Demo::start(Setup { listen: args.listen, ..Setup::default() }, clock).await?;
     println!("{}", invitation(demo.app.address, &demo.standins.control_url()));
-    demo.app.run(super::asked_to_stop()).await?;
+    demo.app.run(super::asked_to_stop()).await;
     Ok(ExitCode::SUCCESS)
 }
 

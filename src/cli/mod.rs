@@ -222,7 +222,7 @@ async fn serve(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     }
     let app = App::start(Arc::new(loaded.config), KeysFrom::Store, Clock::system()).await?;
     tracing::info!(address = %app.address, "answering");
-    app.run(asked_to_stop()).await?;
+    app.run(asked_to_stop()).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,7 @@ use super::error::{Code, Problem};
 use super::parameters::{BodyError, Malformed, Parameters, read_body};
 use super::peer::Peer;
 use crate::domain::{CallerIdStatus, CustomerId, Email, Identity, LookupStatus, Match, judge};
-use crate::lookup::{Answer, Purse};
+use crate::lookup::{Answer, CacheState, Purse};
 use crate::store::audit::Delivery;
 use crate::telemetry::metrics::{Refusal, Surface};
 
@@ -169,11 +169,12 @@ impl Edge {
         Ok(Person { caller_id: CallerIdStatus::Ok, identity: Some(identity) })
     }
 
-    /// What took how long, for admins: the whole, the cache's word, each source.
+    /// What took how long, for admins: the whole, the cache's word, each source that was waited for.
     fn server_timing(&self, answer: &Answer, started: tokio::time::Instant) -> Option<HeaderValue> {
         let total = self.clock.since(started).as_secs_f64() * 1_000.0;
         let mut text = format!("total;dur={total:.1}, cache;desc={}", answer.cache.as_str());
-        for report in &answer.context.sources {
+        let waited = matches!(answer.cache, CacheState::Miss | CacheState::Joined);
+        for report in answer.context.sources.iter().filter(|_| waited) {
             let name = &self.engine.plan().source(report.source).name;
             let is_token = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
             if let (Some(took), true) = (report.took, is_token) {

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::{Edge, Error, router, studio};
+use super::{Edge, studio};
 use crate::telemetry::metrics::Refusal;
 
 /// Headers of one request, in bytes.
@@ -47,11 +47,7 @@ where
 
 /// Serves until the edge's `stop` is cancelled, then finishes the answers in flight, for at
 /// most the configured grace.
-///
-/// # Errors
-/// When the routes cannot be made of the configuration.
-pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tracker: &TaskTracker) -> Result<(), Error> {
-    let router = router(edge.clone())?;
+pub async fn serve(listener: TcpListener, edge: Arc<Edge>, router: Router, tracker: &TaskTracker) {
     let server = &edge.config.server;
     let builder = builder(tracker.clone(), server.header_timeout);
     let permits = Arc::new(Semaphore::new(server.max_connections));
@@ -94,7 +90,6 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, tracker: &TaskTracker
         tracing::warn!("answers in flight are cut off: the shutdown's grace has passed");
     }
     cut.cancel();
-    Ok(())
 }
 
 fn builder(tracker: TaskTracker, header_timeout: Duration) -> Builder<Tracked> {

@@ -4,6 +4,7 @@
 mod chaos;
 #[path = "../support/database.rs"]
 mod database;
+mod published;
 mod sources;
 mod store;
 mod types;

@@ -32,6 +32,9 @@ pub use rows::{Caller, Entry, Filter};
 /// No row is later on disk than this, whatever is configured.
 const FLUSH_MAX: Duration = Duration::from_millis(100);
 
+/// No strict delivery waits longer for the disk.
+const STRICT_MAX: Duration = Duration::from_secs(1);
+
 /// One delivery of a context to a reader. Equal deliveries (all but `at`) within one flush window
 /// become one row with first, last and count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -135,13 +138,14 @@ impl AuditLog {
         self.shared.note(delivery, None);
     }
 
-    /// Notes a delivery and waits until it is on disk. An error means that it could not be written
-    /// in one attempt; it may be in the log all the same when the store broke off in the middle.
+    /// Notes a delivery and waits until it is on disk, for a second at most: somebody is on the phone.
+    /// An error means that it could not be written in one attempt; it may be in the log all the same
+    /// when the store broke off in the middle, or was slow.
     pub async fn record_strict(&self, delivery: Delivery) -> Result<(), Error> {
         let (written, wait) = oneshot::channel();
         self.shared.note(delivery, Some(written));
-        match wait.await {
-            Ok(true) => Ok(()),
+        match tokio::time::timeout(STRICT_MAX, wait).await {
+            Ok(Ok(true)) => Ok(()),
             _ => Err(Error::NotNoted),
         }
     }
