@@ -73,7 +73,7 @@ async fn what_never_enters_is_in_no_answer_file_or_metric() {
     let rows = until(|| door.audit("admin", &[]), |rows| rows.len() >= 3).await;
     out.push(("audit".into(), Value::Array(rows).to_string().into()));
     let Gateway { app, folder, .. } = gateway;
-    app.shutdown().await.unwrap();
+    app.shutdown().await;
     out.extend(files(folder.path()));
     for (what, bytes) in &out {
         let text = String::from_utf8_lossy(bytes);
