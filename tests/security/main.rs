@@ -6,6 +6,7 @@
 mod support;
 
 mod budgets;
+mod document;
 mod doors;
 mod exhaustion;
 mod fields;
