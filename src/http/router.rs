@@ -1,4 +1,4 @@
-//! The whole API on one page, grouped by who calls it.
+//! Every route there is, in groups by their callers.
 
 use std::sync::Arc;
 use std::time::Duration;

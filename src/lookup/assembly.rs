@@ -1,5 +1,6 @@
-//! One assembly: data flow over the operation graph. Each operation starts the moment its needs
-//! are on the table, at most once. The task belongs to the gateway; those who ask follow it.
+//! One assembly: the run of the operation graph for one person. A table holds the values known so
+//! far; what an operation finds there decides when it starts, and none starts twice. The task
+//! belongs to the gateway; those who ask follow it.
 
 use std::sync::Arc;
 use std::time::Duration;

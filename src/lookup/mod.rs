@@ -1,5 +1,6 @@
-//! The hot path: fresh in cache? answer. Stale? answer and refresh behind. Otherwise join the
-//! assembly in flight or start one, and answer with what arrived by the deadline.
+//! The hot path. A fresh context is the answer; a stale one is too, and is renewed behind it. With
+//! neither, the question joins the assembly of that person, or starts it, and is answered with what
+//! is there when the deadline comes.
 //!
 //! This folder decides whom to ask and what to say. It knows no vendor, no route and no view.
 
