@@ -10,3 +10,4 @@ mod faults;
 mod live_call;
 mod people;
 mod readers;
+mod rows;
