@@ -110,7 +110,7 @@ fn the_published_environment_names_make_the_published_sources() {
 
 #[test]
 fn a_source_without_its_secret_is_left_out_when_built_in_and_not_connected_when_it_is_ones_own() {
-    let own = "[sources.crm]\nconnector = \"hubspot\"\nsecret = \"env:CRM_TOKEN\"";
+    let own = "phone.default_region = \"US\"\n[sources.crm]\nconnector = \"hubspot\"\nsecret = \"env:CRM_TOKEN\"";
     let loaded = load_str(own).unwrap();
     assert!(!source(&loaded, "crm").connected);
     assert_eq!(loaded.warnings.iter().map(|w| w.code).collect::<Vec<_>>(), ["secret-unset"]);
@@ -161,7 +161,8 @@ fn files_that_others_may_write_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     let token = folder.path().join("token");
-    std::fs::write(&path, "[sources.crm]\nconnector = \"hubspot\"\nsecret = \"file:token\"").unwrap();
+    let own = "phone.default_region = \"US\"\n[sources.crm]\nconnector = \"hubspot\"\nsecret = \"file:token\"";
+    std::fs::write(&path, own).unwrap();
     std::fs::write(&token, "secret\n").unwrap();
     let mode = |path: &std::path::Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();

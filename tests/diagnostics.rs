@@ -26,12 +26,16 @@ fn bad_files() -> Vec<PathBuf> {
 }
 
 /// The file as config.toml; one that says `manifest =` is the manifest of the vendor acme, used by
-/// a source.
+/// a source. Numbers are of a country, unless the file begins with a comment that says otherwise.
 fn layers(text: &str) -> Layers {
     const USES: &str = "[sources.crm]\nconnector = \"acme\"\nsecret = \"env:SET\"\n\
         [sources.hubspot]\nconnector = \"hubspot\"\nsecret = \"env:SET\"";
     let is_manifest = text.lines().any(|line| line.starts_with("manifest "));
     let layers = if is_manifest { Layers::text(USES).with_manifest("acme", text) } else { Layers::text(text) };
+    let layers = match text.starts_with("# without a region") || text.contains("default_region") {
+        true => layers,
+        false => layers.with("CALLER_CONTEXT__PHONE__DEFAULT_REGION", "US"),
+    };
     layers.with("SET", "postgres://reader:canary@db.example.com/crm").with("NEWLINE", "canary\r\nHost: evil")
 }
 

@@ -186,18 +186,18 @@ impl Common<'_> {
             let problem = format!("the source `{}` has no lookup", settings.name);
             self.diagnostics().warning("no-lookups", settings.origin, problem, None);
         }
+        let region = connection.region.or_else(|| self.defaults.region.clone());
+        if region.is_none() && operations.iter().any(|o| o.operation.spellings.iter().any(|s| !s.says_the_country())) {
+            let problem = format!("`{}` may hold numbers without their country, and no region is set", settings.name);
+            let help = "set `default_region` under [phone], or `connection.region` of this source".to_owned();
+            self.diagnostics().warning("region-unset", settings.origin, problem, help);
+        }
         check::unused(&merged, self.diagnostics());
         manifest_reader.finish();
         let (upstream, connected) = upstream;
         let source = self.built(section, settings, connector, upstream, connected && connection.complete, timeout);
-        let source = Source {
-            limits,
-            maps,
-            variables: connection.values,
-            region: connection.region.or_else(|| self.defaults.region.clone()),
-            time_zone: connection.time_zone,
-            ..source
-        };
+        let source =
+            Source { limits, maps, variables: connection.values, region, time_zone: connection.time_zone, ..source };
         Some((source, operations))
     }
 

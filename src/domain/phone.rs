@@ -49,6 +49,13 @@ pub enum Spelling {
     Last7,
 }
 
+impl Spelling {
+    /// Whether a number spelt so can be read without knowing its country.
+    pub fn says_the_country(self) -> bool {
+        matches!(self, Self::E164 | Self::Digits)
+    }
+}
+
 /// What had to be done to a text before it was a number.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub(super) struct Liberties {

@@ -38,6 +38,7 @@ pub const PAGES: &[(&str, &str)] = pages! {
     "path-syntax"
     "quoted-hole"
     "rank-not-total"
+    "region-unset"
     "rate-syntax"
     "reserved-name"
     "secondary-cycle"
