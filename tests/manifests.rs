@@ -176,8 +176,9 @@ impl Bench {
         };
         let call = Call { plan: plan.clone(), operation: id, identity, phones, values: values.into() };
         let upstream = Upstream::new(plan.source(operation.source), &TaskTracker::new()).map_err(|e| e.to_string())?;
-        let now = Clock::system().now();
-        let said = upstream.call(&call, now).await;
+        let clock = Clock::system();
+        let quota = Quota::new(&plan.source(operation.source).limits, clock);
+        let said = upstream.call(&call, &quota, clock.now()).await;
         let (outcome, reason, reading) = match said {
             Ok(Said::Found(reading)) => ("found", None, Some(reading)),
             Ok(Said::NotFound) => ("not_found", None, None),

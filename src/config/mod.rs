@@ -83,6 +83,8 @@ pub struct Lookup {
     pub retry_budget: f64,
     /// A person's failed sources are asked again behind an answer at most this often.
     pub retry_failed_after: Duration,
+    /// Contexts refreshed behind answers at the same time; beyond it refreshes are left out.
+    pub refreshes: usize,
 }
 
 /// `[cache]`

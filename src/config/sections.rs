@@ -127,6 +127,7 @@ pub(super) fn lookup(root: &Reader<'_>) -> Option<Lookup> {
         grace: section.duration("grace", ms(0)..=most),
         retry_budget: section.share("retry_budget"),
         retry_failed_after: section.duration("retry_failed_after", ms(100)..=hours(1)),
+        refreshes: section.count("refreshes", 1..=100_000),
     };
     let clamped = lookup.deadline_min <= lookup.deadline && lookup.deadline <= lookup.deadline_max;
     // What is zero has been reported already.

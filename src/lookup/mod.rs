@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tower::retry::budget::TpsBudget;
 
@@ -108,6 +108,7 @@ struct Shared {
     sources: Vec<Source>,
     cache: Cache,
     budget: Budget,
+    refreshes: Arc<Semaphore>,
     assemblies: Flights<(Person, Epoch), View>,
     reading_flights: Flights<(ReadingKey, Epoch), Option<(Outcome, Timestamp)>>,
     revision: AtomicU64,
@@ -156,6 +157,7 @@ impl Engine {
             budget: Budget::new(&config.limits, clock),
             merge: config.merge.clone(),
             lookup: config.lookup.clone(),
+            refreshes: Arc::new(Semaphore::new(config.lookup.refreshes)),
             assemblies: Flights::default(),
             reading_flights: Flights::default(),
             revision: AtomicU64::new(1),
@@ -192,7 +194,7 @@ impl Engine {
             Some((_, Standing::Expired)) | None => self.assembled(&person, ask, kept.as_deref()).await,
         };
         if matches!(answer.cache, CacheState::Hit | CacheState::Stale) && kept.is_some_and(|k| now >= k.refresh_from) {
-            self.fly(person, ask); // behind the answer
+            self.refresh_behind(person, ask);
         }
         self.shared.metrics.cache(&ask.organization, answer.cache);
         answer
@@ -208,7 +210,7 @@ impl Engine {
             return self.refused(ask, person, kept, spent);
         }
         let from = self.shared.clock.instant();
-        let (mut flight, joined) = self.fly(person.clone(), ask);
+        let (mut flight, joined) = self.fly(person.clone(), ask, None);
         // a closed channel is a finished assembly: its last view stays readable
         let _ = tokio::time::timeout(ask.deadline, flight.wait_for(|view| view.ready)).await;
         let context = flight.borrow().context.clone();
@@ -216,7 +218,15 @@ impl Engine {
         Answer { context, cache: if joined { CacheState::Joined } else { CacheState::Miss } }
     }
 
-    fn fly(&self, person: Person, ask: &Ask) -> (watch::Receiver<View>, bool) {
+    /// Nobody waits for it, so it is the first to be left out when there is too much to do.
+    fn refresh_behind(&self, person: Person, ask: &Ask) {
+        match self.shared.refreshes.clone().try_acquire_owned() {
+            Ok(turn) => drop(self.fly(person, ask, Some(turn))),
+            Err(_) => self.shared.metrics.refreshes_shed.increment(1),
+        }
+    }
+
+    fn fly(&self, person: Person, ask: &Ask, turn: Option<OwnedSemaphorePermit>) -> (watch::Receiver<View>, bool) {
         let shared = &self.shared;
         let flight = (person, shared.cache.epoch(&ask.organization));
         if let Some(flight) = shared.assemblies.join(&flight) {
@@ -224,7 +234,11 @@ impl Engine {
         }
         let assembly = Assembly::new(shared.clone(), flight.0.clone(), flight.1, &ask.inputs);
         let blank = assembly.blank();
-        shared.assemblies.join_or_start(flight, &shared.tracker, blank, |progress| assembly.run(progress))
+        let run = |progress| async move {
+            assembly.run(progress).await;
+            drop(turn);
+        };
+        shared.assemblies.join_or_start(flight, &shared.tracker, blank, run)
     }
 
     /// The budget is spent: what is kept, however old, or a context that says so. Refusing a

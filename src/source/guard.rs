@@ -38,7 +38,7 @@ impl Source {
         let concurrency = settings.limits.concurrency.max(1);
         let permits = Arc::new(Semaphore::new(concurrency));
         let quota = Arc::new(Quota::new(&settings.limits, clock));
-        let (gate, seats, purse) = (breaker.clone(), permits.clone(), quota);
+        let (gate, seats, purse) = (breaker.clone(), permits.clone(), quota.clone());
         let stack = ServiceBuilder::new()
             // an ill source is not asked, and is known to be ill at once
             .layer(around(move |call, next| behind_breaker(gate.clone(), call, next)))
@@ -51,8 +51,8 @@ impl Source {
             // one more try when the first never reached the other side, while the budget lasts
             .layer(around(move |call, next| retried_once(retries.clone(), call, next)))
             .service(service_fn(move |call: Call| {
-                let upstream = upstream.clone();
-                async move { upstream.call(&call, clock.now()).await }
+                let (upstream, quota) = (upstream.clone(), quota.clone());
+                async move { upstream.call(&call, &quota, clock.now()).await }
             }));
         Self { service: BoxCloneSyncService::new(stack), breaker, permits, concurrency }
     }

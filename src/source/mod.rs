@@ -132,8 +132,9 @@ impl Upstream {
         made.map_err(|source| StartError { source_name: settings.name.clone(), source })
     }
 
-    /// Asks once, or once per variant and spelling of the number until there is a hit.
-    pub async fn call(&self, call: &Call, now: Timestamp) -> Result<Said, CallError> {
+    /// Asks once, or once per variant and spelling of the number until there is a hit. The guard has
+    /// taken the first request out of the quota; each further one is taken here.
+    pub async fn call(&self, call: &Call, quota: &quota::Quota, now: Timestamp) -> Result<Said, CallError> {
         if call.operation().phone_use() != PhoneUse::One || call.phones.is_empty() {
             return self.ask(call, &call.phones, None, now).await;
         }
@@ -141,8 +142,11 @@ impl Upstream {
             [] => &[Spelling::E164],
             spellings => spellings,
         };
-        for phone in call.phones.iter() {
-            for spelling in spellings {
+        for (i, phone) in call.phones.iter().enumerate() {
+            for (j, spelling) in spellings.iter().enumerate() {
+                if i + j > 0 && !quota.take(call.operation().bucket.as_deref()) {
+                    return Err(Skip::Limited.into());
+                }
                 let said = self.ask(call, std::slice::from_ref(phone), Some(*spelling), now).await?;
                 if matches!(said, Said::Found(_)) {
                     return Ok(said);

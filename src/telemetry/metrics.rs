@@ -28,6 +28,7 @@ const BREAKER_STATE: &str = "caller_context_source_breaker_state";
 const IN_FLIGHT: &str = "caller_context_source_in_flight";
 const SILENCE: &str = "caller_context_silence_seconds_total";
 const MISSES_REFUSED: &str = "caller_context_misses_refused_total";
+const REFRESHES_SHED: &str = "caller_context_refreshes_shed_total";
 const REFUSALS: &str = "caller_context_refusals_total";
 const CONNECTIONS: &str = "caller_context_connections";
 const AUDIT_LOST: &str = "caller_context_audit_lost_total";
@@ -52,6 +53,8 @@ pub struct Metrics {
     /// Keys may belong to organizations that the configuration does not list.
     other: OrganizationMetrics,
     refusals: [Counter; Refusal::ALL.len()],
+    /// Refreshes that were left out because too many were running.
+    pub refreshes_shed: Counter,
     pub rendered_hit: Counter,
     pub rendered_miss: Counter,
     /// Bytes and entries of the cache of contexts.
@@ -217,6 +220,7 @@ impl Metrics {
             other: of("other"),
             organizations: by_organization,
             refusals: Refusal::ALL.map(|r| counter(&recorder, REFUSALS, &[("reason", r.as_str())])),
+            refreshes_shed: counter(&recorder, REFRESHES_SHED, &[]),
             rendered_hit: counter(&recorder, RENDERED, &[("state", "hit")]),
             rendered_miss: counter(&recorder, RENDERED, &[("state", "miss")]),
             cache_bytes: gauge(&recorder, CACHE_BYTES, &[]),
@@ -394,6 +398,7 @@ fn describe(recorder: &PrometheusRecorder) {
         (SOURCE_OUTCOMES, "Ends of operations, by outcome and reason."),
         (UNREADABLE_FIELDS, "Values of a source that did not fit their field and were left out."),
         (MISSES_REFUSED, "Lookups that were not allowed to reach their sources, by whose budget was spent."),
+        (REFRESHES_SHED, "Refreshes behind answers that were left out because too many were running."),
         (REFUSALS, "Requests turned away before a lookup."),
         (AUDIT_LOST, "Audit rows that did not fit into the buffer."),
     ];

@@ -55,6 +55,24 @@ async fn stale_answers_go_out_at_once_and_are_refreshed_behind() {
 }
 
 #[tokio::test]
+async fn refreshes_are_left_out_before_live_calls_are() {
+    let overrides = vec![("cache.fresh", "1ms".to_owned()), ("lookup.refreshes", "1".into())];
+    let world = World::with(Setup { overrides, ..Setup::default() }).await;
+    for known in [world::EVERYWHERE, world::BRITISH] {
+        world.studio(known).await;
+    }
+    world.ill(Vendor::Hubspot, Fault::Hang);
+    let before = searches(&world);
+    assert_eq!(world.studio(world::EVERYWHERE).await["lookup_status"], "stale");
+    until(|| async { searches(&world) }, |now| *now == before + 1).await;
+    assert_eq!(world.studio(world::BRITISH).await["lookup_status"], "stale");
+    let live = world.studio_with(&[("From", world::GERMAN), ("deadline_ms", "100")]).await;
+    assert_eq!(live["lookup_status"], "partial", "a live call is asked for though it hangs: {live}");
+    assert_eq!(searches(&world), before + 2, "one refresh, one live call; the other refresh was left out");
+    assert_eq!(world.metric("caller_context_refreshes_shed_total ").await, ["caller_context_refreshes_shed_total 1"]);
+}
+
+#[tokio::test]
 async fn a_source_that_fails_leaves_its_old_reading_marked() {
     let overrides = vec![("cache.fresh", "1ms".to_owned()), ("sources.crm.timeout", "300ms".into())];
     let world = World::with(Setup { overrides, ..Setup::default() }).await;

@@ -170,3 +170,27 @@ async fn silence_is_charged_to_the_source_that_caused_it() {
     assert!(seconds("salesforce").await > 0.0);
     assert_eq!(seconds("crm").await, 0.0);
 }
+
+#[tokio::test]
+async fn every_spelling_counts_against_the_quota_of_its_source() {
+    let more = r#"
+[sources.spelled]
+connector                  = "http"
+base_url                   = "env:DEMO_PAYMENTS_URL"
+secret                     = "env:DEMO_PAYMENTS_TOKEN"
+auth.headers.Authorization = "Bearer {secret}"
+limits.rate                = ["4 per 1h"]
+[sources.spelled.lookup.person]
+needs     = ["phone"]
+spellings = ["e164", "digits", "national"]
+get       = "/people/{phone}"
+exact     = true
+provides  = { own.contact_id = "id", name = "name" }
+"#;
+    let world = World::with(Setup { more: more.into(), ..Setup::default() }).await;
+    let asked = || world.asked(Vendor::Payments).iter().filter(|e| e.path.starts_with("/people/")).count();
+    let first = world.source(json!({ "phone": "+14155550111" }), "spelled").await;
+    assert_eq!((first.0.as_str(), asked()), ("not_found", 3), "once per spelling");
+    let second = world.source(json!({ "phone": "+14155550112" }), "spelled").await;
+    assert_eq!((second, asked()), (("skipped".into(), "limited".into()), 4), "the fifth is not sent");
+}
