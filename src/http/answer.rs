@@ -39,7 +39,7 @@ pub struct Question {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
     /// Flat attributes; the call's trust caps what they hold.
-    Studio { caller_id: CallerIdStatus, trust: Trust },
+    Studio { caller_id: CallerIdStatus, trust: Trust, burst: bool },
     /// The agents' JSON.
     Context { caller_id: CallerIdStatus },
 }
@@ -172,8 +172,9 @@ impl Edge {
         let lens = policy.lens(view, shape.ceiling());
         let (context, plan) = (&answer.context, policy.plan());
         match shape {
-            Shape::Studio { caller_id, trust } => {
-                let facts = Facts { caller_id_status: caller_id.as_str(), may_greet: trust.may_greet() };
+            Shape::Studio { caller_id, trust, burst } => {
+                let facts =
+                    Facts { caller_id_status: caller_id.as_str(), may_greet: trust.may_greet(), call_burst: burst };
                 attributes::render(context, lens, plan, facts, &self.config.studio)
             }
             Shape::Context { caller_id } => json::render(context, lens, plan, caller_id.as_str(), explain),

@@ -121,7 +121,7 @@ impl Edge {
             call_sid: call_sid(parameters.get("CallSid")),
         };
         let answer = self.ask(&reader, identity, &question).await;
-        let shape = Shape::Studio { caller_id: caller.status, trust };
+        let shape = Shape::Studio { caller_id: caller.status, trust, burst: answer.burst };
         match self.deliver(&reader, &answer, shape, question.call_sid, false).await {
             Ok(rendered) => (rendered.bytes, answer.context.status),
             // In strict mode nothing is delivered that could not be noted.

@@ -71,6 +71,8 @@ impl Purse {
 pub struct Answer {
     pub context: Arc<Context>,
     pub cache: CacheState,
+    /// The same person is asked about so often that no source was asked this time.
+    pub burst: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -187,9 +189,11 @@ impl Engine {
         let kept = self.shared.cache.context(&person).await;
         let now = self.shared.clock.now();
         let answer = match kept.as_ref().map(|kept| (kept, kept.standing(now))) {
-            Some((kept, Standing::Fresh)) => Answer { context: kept.context.clone(), cache: CacheState::Hit },
+            Some((kept, Standing::Fresh)) => {
+                Answer { context: kept.context.clone(), cache: CacheState::Hit, burst: false }
+            }
             Some((kept, Standing::Stale)) => {
-                Answer { context: self.shared.said_to_be_stale(kept), cache: CacheState::Stale }
+                Answer { context: self.shared.said_to_be_stale(kept), cache: CacheState::Stale, burst: false }
             }
             Some((_, Standing::Expired)) | None => self.assembled(&person, ask, kept.as_deref()).await,
         };
@@ -215,7 +219,7 @@ impl Engine {
         let _ = tokio::time::timeout(ask.deadline, flight.wait_for(|view| view.ready)).await;
         let context = flight.borrow().context.clone();
         self.shared.count_silence(&ask.organization, &context, self.shared.clock.since(from));
-        Answer { context, cache: if joined { CacheState::Joined } else { CacheState::Miss } }
+        Answer { context, cache: if joined { CacheState::Joined } else { CacheState::Miss }, burst: false }
     }
 
     /// Nobody waits for it, so it is the first to be left out when there is too much to do.
@@ -251,7 +255,7 @@ impl Engine {
             Some(kept) => self.shared.said_to_be_stale(kept),
             None => self.shared.nobody_asked(person, Skip::Limited),
         };
-        Answer { context, cache: CacheState::Miss }
+        Answer { context, cache: CacheState::Miss, burst: spent == Spent::Person }
     }
 
     /// Drops what is cached of a person, under every number and address that leads there.

@@ -52,6 +52,8 @@ pub struct Facts {
     pub caller_id_status: &'static str,
     /// The call's origin does not forbid greeting by name.
     pub may_greet: bool,
+    /// The same caller rings so often that sources are spared.
+    pub call_burst: bool,
 }
 
 /// The attributes of a context seen through a lens.
@@ -106,6 +108,8 @@ struct Attributes {
     #[serde(rename = "match")]
     verdict: &'static str,
     greet_by_name: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    call_burst: bool,
     payment_info: Option<Members>,
     appointments: Vec<Members>,
     caller_data: Text,
@@ -187,6 +191,7 @@ impl Attributes {
             caller_id_status: "",
             verdict: Match::None.as_str(),
             greet_by_name: false,
+            call_burst: false,
             payment_info: None,
             appointments: Vec::new(),
             caller_data: Text(String::new()),
@@ -241,6 +246,7 @@ impl Reader<'_> {
             caller_id_status: facts.caller_id_status,
             verdict: context.verdict.as_str(),
             greet_by_name,
+            call_burst: facts.call_burst,
             payment_info: self.payment(),
             appointments: self.appointments(),
             caller_data: Text(panel.to_json()),

@@ -214,7 +214,7 @@ impl World {
 
     fn studio(&self, context: &Context, ceiling: Ceiling) -> Rendered {
         let lens = self.policy.lens(self.policy.find("studio"), ceiling);
-        let facts = Facts { caller_id_status: "ok", may_greet: ceiling == Ceiling::Whole };
+        let facts = Facts { caller_id_status: "ok", may_greet: ceiling == Ceiling::Whole, call_burst: false };
         attributes::render(context, lens, self.policy.plan(), facts, &self.studio)
     }
 }

@@ -58,9 +58,11 @@ async fn row_62_the_same_call_asks_twice() {
 async fn row_64_one_number_in_a_storm() {
     let world = World::start().await;
     world.ill(Vendor::Hubspot, Fault::Status(401));
+    assert!(world.studio(world::EVERYWHERE).await["call_burst"].is_null());
     for _ in 0..100 {
         assert_eq!(world.studio(world::EVERYWHERE).await["match"], "unique");
     }
+    assert_eq!(world.studio(world::EVERYWHERE).await["call_burst"], true, "the flow may treat it as a storm");
     let searches = world.asked(Vendor::Hubspot).iter().filter(|e| e.path.contains("contacts/search")).count();
     assert!((1..=12).contains(&searches), "{searches} searches in one minute");
 }

@@ -60,7 +60,8 @@ fn answer(context: &Context, may_greet: bool) -> Json {
     let (loaded, policy) = &*GATEWAY;
     let studio = &loaded.config.studio;
     let lens = policy.lens(policy.find(&studio.view), Ceiling::Whole);
-    let rendered = render(context, lens, policy.plan(), Facts { caller_id_status: "ok", may_greet }, studio);
+    let rendered =
+        render(context, lens, policy.plan(), Facts { caller_id_status: "ok", may_greet, call_burst: false }, studio);
     serde_json::from_slice(&rendered.bytes).unwrap()
 }
 
