@@ -12,9 +12,9 @@ use super::{ConfigArgs, waterfall};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::identity::CustomerId;
-use crate::domain::{Email, Identity, Match, Organization, Phone, Value};
+use crate::domain::{Email, Identity, LookupStatus, Match, Organization, Phone, SourceState, Value};
 use crate::lookup::{Ask, Engine, Purse};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, logging};
 
 #[derive(Args)]
 pub struct LookupArgs {
@@ -35,6 +35,7 @@ pub async fn run(args: LookupArgs) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     let config = loaded.config;
+    logging::install(&config.logging, super::is_switched_on)?;
     let Some(identity) = identity(&args.who, &config) else {
         anyhow::bail!(
             "this is neither a possible phone number nor an e-mail address; a customer id is written customer:<id>"
@@ -55,8 +56,15 @@ pub async fn run(args: LookupArgs) -> anyhow::Result<ExitCode> {
     };
     let answer = engine.answer(&ask).await;
     print!("{}", waterfall::page(&answer.context, &config.plan, clock.now()));
+    if answer.context.sources.iter().any(|s| matches!(s.state, SourceState::Failed(_))) {
+        eprintln!("DEBUG_CRM=true says more of why a source failed");
+    }
     let nobody = matches!(answer.context.verdict, Match::None) && answer.context.fields.is_empty();
-    Ok(if nobody { ExitCode::from(3) } else { ExitCode::SUCCESS })
+    Ok(match answer.context.status {
+        LookupStatus::Failed => ExitCode::FAILURE,
+        _ if nobody => ExitCode::from(3),
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 fn identity(who: &str, config: &Config) -> Option<Identity> {
