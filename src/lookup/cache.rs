@@ -23,20 +23,16 @@ pub struct Person(Arc<PersonKey>);
 struct PersonKey {
     organization: Organization,
     identity: Identity,
-    /// Request inputs as text, empty in nearly every call.
-    inputs: Box<str>,
+    /// Request inputs; not copied, a hit allocates nothing for them.
+    inputs: Arc<[(NameId, Value)]>,
 }
 
 impl Person {
-    pub fn new(organization: &Organization, identity: &Identity, inputs: &[(NameId, Value)]) -> Self {
-        let mut text = String::new();
-        for (name, value) in inputs {
-            text.push_str(&format!("{}={}\n", name.0, value.to_text().unwrap_or_default()));
-        }
+    pub fn new(organization: &Organization, identity: &Identity, inputs: &Arc<[(NameId, Value)]>) -> Self {
         Self(Arc::new(PersonKey {
             organization: organization.clone(),
             identity: identity.clone(),
-            inputs: text.into(),
+            inputs: inputs.clone(),
         }))
     }
 
@@ -409,7 +405,7 @@ mod tests {
 
     fn person(n: usize) -> Person {
         let phone = Phone::parse(&format!("+1415555{n:04}"), None).unwrap();
-        Person::new(&Organization::single(), &Identity::Phone(phone), &[])
+        Person::new(&Organization::single(), &Identity::Phone(phone), &Arc::from([]))
     }
 
     fn email(text: &str) -> Email {
