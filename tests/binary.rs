@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
@@ -108,4 +111,136 @@ fn without_anything_it_says_what_to_do() {
     let served = run(&binary, &["serve"], &[]);
     assert_eq!(served.status.code(), Some(1));
     assert!(text(&served.stderr).contains("keys new --view studio"), "{}", text(&served.stderr));
+}
+
+/// A process that does not outlive its test.
+struct Running(Child, Option<Lines>);
+
+/// Kept while the process lives: it could not print into a pipe that nobody holds.
+type Lines = std::io::Lines<BufReader<Box<dyn std::io::Read>>>;
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn start(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary);
+        command.args(arguments).env_clear().envs(environment.iter().copied());
+        Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap(), None)
+    }
+
+    /// Waits until it says, after `mark`, where it answers.
+    fn address(&mut self, mark: &str) -> SocketAddr {
+        let said: Box<dyn std::io::Read> = match mark {
+            "demo on http://" => Box::new(self.0.stdout.take().unwrap()),
+            _ => Box::new(self.0.stderr.take().unwrap()),
+        };
+        let lines = self.1.insert(BufReader::new(said).lines());
+        for line in lines.by_ref() {
+            if let Some((_, rest)) = line.unwrap().split_once(mark) {
+                return rest.split(['"', ' ']).next().unwrap().parse().unwrap();
+            }
+        }
+        panic!("it ended without saying where it answers");
+    }
+}
+
+#[test]
+fn health_asks_the_gateway_that_the_configuration_describes() {
+    let (_folder, binary) = unpacked();
+    let mut demo = Running::start(&binary, &["demo", "--listen", "127.0.0.1:0"], &[]);
+    let address = demo.address("demo on http://");
+
+    let asked = run(&binary, &["health", "--url", &format!("http://{address}/healthz")], &[]);
+    assert_eq!(asked.status.code(), Some(0), "{}", text(&asked.stderr));
+    assert!(text(&asked.stdout).contains("200 OK"), "{}", text(&asked.stdout));
+
+    // a gateway that listens everywhere is asked on this machine
+    let port = address.port();
+    let listen = format!("0.0.0.0:{port}");
+    let everywhere =
+        [("CALLER_CONTEXT__SERVER__LISTEN", &*listen), ("CALLER_CONTEXT__SERVER__TRUSTED_PROXIES", "[\"10.0.0.0/8\"]")];
+    let asked = run(&binary, &["health"], &everywhere);
+    assert_eq!(asked.status.code(), Some(0), "{}", text(&asked.stderr));
+    assert!(text(&asked.stdout).contains("\"status\":\"ready\""), "{}", text(&asked.stdout));
+
+    let missing = run(&binary, &["health", "--url", &format!("http://{address}/nothing")], &[]);
+    assert_eq!(missing.status.code(), Some(1));
+    drop(demo);
+    assert_eq!(run(&binary, &["health"], &everywhere).status.code(), Some(1));
+    let wrong = run(&binary, &["health"], &[("CALLER_CONTEXT__SERVER__LISTEN", "everywhere")]);
+    assert_eq!(wrong.status.code(), Some(78));
+}
+
+#[test]
+fn keys_can_be_made_before_there_is_a_store_and_a_supervisor_is_told() {
+    let (folder, binary) = unpacked();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let made = text(&run(&binary, &["keys", "generate"], &[]).stdout);
+    std::fs::write(file("studio-key"), &made).unwrap();
+    let socket = UnixDatagram::bind(file("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let told = || {
+        let mut line = [0; 64];
+        let read = socket.recv(&mut line).unwrap();
+        text(line.get(..read).unwrap())
+    };
+    let (url, key_file, notify) = (format!("sqlite:{}", file("store.db")), file("store.key"), file("notify"));
+    let environment = [
+        ("CALLER_CONTEXT__STORE__URL", &*url),
+        ("CALLER_CONTEXT__STORE__KEY_FILE", &key_file),
+        ("CALLER_CONTEXT__SERVER__LISTEN", "127.0.0.1:0"),
+        ("STUDIO_KEY", made.trim()),
+        ("NOTIFY_SOCKET", &notify),
+    ];
+    let add = |reference: &str| run(&binary, &["keys", "add", "--view", "studio", "--key", reference], &environment);
+    for (reference, said) in
+        [("env:STUDIO_KEY", "added"), (&*format!("file:{}", file("studio-key")), "is there already")]
+    {
+        let added = add(reference);
+        assert_eq!(added.status.code(), Some(0), "{}", text(&added.stderr));
+        assert!(text(&added.stderr).contains(said), "{}", text(&added.stderr));
+        assert!(!text(&added.stderr).contains(made.trim()), "the key is shown");
+    }
+    for (wrong, said) in [(made.trim(), "name where the key is"), ("env:NOTIFY_SOCKET", "not a key")] {
+        let refused = add(wrong);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
+    }
+
+    let mut gateway = Running::start(&binary, &["serve"], &environment);
+    let address = gateway.address("\"address\":\"");
+    assert_eq!(told(), "READY=1");
+    let asked = run(&binary, &["health", "--url", &format!("http://{address}/readyz")], &[]);
+    assert_eq!(asked.status.code(), Some(0));
+    let pid = gateway.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(told(), "STOPPING=1");
+    assert_eq!(gateway.0.wait().unwrap().code(), Some(0));
+
+    let id = made.split('.').next().unwrap();
+    assert_eq!(run(&binary, &["keys", "revoke", id], &environment).status.code(), Some(0));
+    let again = add("env:STUDIO_KEY");
+    assert_eq!(again.status.code(), Some(0), "a rollout with an old secret goes on");
+    assert!(text(&again.stderr).contains("was revoked and stays so"), "{}", text(&again.stderr));
+    assert!(text(&run(&binary, &["keys", "list"], &environment).stdout).contains("revoked"));
+}
+
+#[test]
+fn there_is_a_manual_page_for_every_verb() {
+    let (folder, binary) = unpacked();
+    let pages = folder.path().join("man1");
+    assert!(run(&binary, &["man", "--dir", pages.to_str().unwrap()], &[]).status.success());
+    for page in ["caller-context", "caller-context-serve", "caller-context-health", "caller-context-keys-new"] {
+        let written = std::fs::read_to_string(pages.join(format!("{page}.1"))).unwrap();
+        assert!(written.contains(".TH"), "{page}");
+    }
+    let whole = text(&run(&binary, &["man"], &[]).stdout);
+    for said in ["Exit codes", "starting again will not help", "caller\\-context\\-lookup(1)"] {
+        assert!(whole.contains(said), "{said}: {whole}");
+    }
 }

@@ -16,6 +16,15 @@ use crate::domain::{Email, Identity, LookupStatus, Match, Organization, Phone, S
 use crate::lookup::{Ask, Engine, Purse};
 use crate::telemetry::{Metrics, logging};
 
+pub const EXAMPLES: &str = "\
+Exit codes: 0 somebody; 1 no source could say; 3 nobody knows this person; 78 the configuration has errors.
+DEBUG_CRM=true in the environment says more of why a source failed.
+
+Examples:
+  caller-context lookup +14155550142
+  caller-context lookup ann@example.com --deadline 5s
+  caller-context lookup customer:4711 --organization acme --config config.toml";
+
 #[derive(Args)]
 pub struct LookupArgs {
     #[command(flatten)]

@@ -1,7 +1,10 @@
 //! The verbs. Parsing of arguments, printing for people, exit codes; no logic of the product.
 
 pub mod demo;
+mod health;
 mod lookup;
+mod man;
+mod notify;
 mod waterfall;
 
 use std::path::{Path, PathBuf};
@@ -11,21 +14,87 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::app::{App, KeysFrom};
 use crate::clock::Clock;
-use crate::config::{self, Layers, Loaded};
+use crate::config::{self, Config, Layers, Loaded};
 use crate::domain::Organization;
 use crate::manifest::diagnostic::did_you_mean;
 use crate::manifest::{builtin, pages};
 use crate::store::audit::{AuditLog, Chain};
+use crate::store::keys::Added;
 use crate::store::{Database, keys};
 use crate::telemetry::logging;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 failed; 2 wrong arguments; 3 `lookup` found nobody; 78 the configuration has errors.
+Exit codes:
+  0   done
+  1   failed; `health`: not healthy; `audit`: the log was changed
+  2   wrong arguments
+  3   `lookup` found nobody
+  78  the configuration has errors; starting again will not help
 
-Try it: `caller-context demo` serves invented callers on 127.0.0.1:8080 and prints what to ask.";
+Examples:
+  caller-context demo
+  caller-context check --config config.toml
+  caller-context keys new --view studio
+  caller-context serve --config config.toml";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  caller-context demo
+  caller-context demo --listen 127.0.0.1:9000";
+
+const SERVE_EXAMPLES: &str = "\
+TERM and Ctrl-C end it: answers that are being made are finished first. A supervisor that sets NOTIFY_SOCKET is told
+when it answers and when it stops. Exit code 78: the configuration has errors.
+
+Examples:
+  caller-context serve
+  caller-context serve --config /etc/caller-context/config.toml
+  CALLER_CONTEXT__SERVER__LISTEN=127.0.0.1:9000 caller-context serve";
+
+const CHECK_EXAMPLES: &str = "\
+Exit codes: 0 it can be served; 78 it has errors, all of which are shown.
+
+Examples:
+  caller-context check
+  caller-context check --config /etc/caller-context/config.toml
+  caller-context check --explain unknown-key";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  caller-context explain
+  caller-context explain --config config.toml";
+
+const CONNECTORS_EXAMPLES: &str = "\
+Examples:
+  caller-context connectors list
+  caller-context connectors show hubspot";
+
+const KEYS_EXAMPLES: &str = "\
+Examples:
+  caller-context keys new --view studio
+  caller-context keys new --view basic --organization acme --expires-in 90d
+  caller-context keys list
+  caller-context keys revoke 4f1c09aa27be6d35
+
+Where secrets are handed to containers rather than written down by hand, make a key first and add it wherever the
+gateway starts; adding it again changes nothing:
+  caller-context keys generate
+  caller-context keys add --view studio --key file:/run/secrets/studio-key";
+
+const AUDIT_EXAMPLES: &str = "\
+Exit codes: 0 every row is as it was written; 1 one was changed, or the store cannot be read.
+
+Examples:
+  caller-context audit
+  caller-context audit --organization acme --config config.toml";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  caller-context completions bash";
 
 /// Who is calling? One merged caller context from CRMs, databases and APIs, within the deadline.
 #[derive(Parser)]
@@ -38,10 +107,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Serve a demo world of invented people on loopback; nothing else is needed
+    #[command(after_help = DEMO_EXAMPLES)]
     Demo(demo::DemoArgs),
     /// Serve: the real thing
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(ConfigArgs),
     /// Find all problems of the configuration and its manifests at once
+    #[command(after_help = CHECK_EXAMPLES)]
     Check {
         #[command(flatten)]
         config: ConfigArgs,
@@ -50,20 +122,28 @@ enum Verb {
         explain: Option<String>,
     },
     /// Look one caller up and show who said what, and when
+    #[command(after_help = lookup::EXAMPLES)]
     Lookup(lookup::LookupArgs),
     /// Show the compiled plan: operations, needs, waves, limits, and where each setting is from
+    #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ConfigArgs),
     /// Show the connectors that can be used
+    #[command(after_help = CONNECTORS_EXAMPLES)]
     Connectors {
         #[command(subcommand)]
         verb: ConnectorsVerb,
     },
     /// Make, list and revoke API keys
+    #[command(after_help = KEYS_EXAMPLES)]
     Keys {
         #[command(subcommand)]
         verb: KeysVerb,
     },
+    /// Ask a gateway that runs whether it is well
+    #[command(after_help = health::EXAMPLES)]
+    Health(health::HealthArgs),
     /// Prove that no row of the audit log was changed or taken away
+    #[command(after_help = AUDIT_EXAMPLES)]
     Audit {
         #[command(flatten)]
         config: ConfigArgs,
@@ -71,7 +151,11 @@ enum Verb {
         organization: String,
     },
     /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions { shell: clap_complete::Shell },
+    /// Print the manual page, or write one for each verb
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::ManArgs),
 }
 
 #[derive(Args)]
@@ -103,6 +187,21 @@ enum KeysVerb {
         /// How long it is good for, like 90d; without it, until it is revoked
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         expires_in: Option<Duration>,
+    },
+    /// Print a key without storing it; `add` stores it
+    Generate,
+    /// Store a key that `generate` made. A key that is there already stays as it is
+    Add {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// What the key may see: studio, basic, advanced, admin, or a view of your own
+        #[arg(long)]
+        view: String,
+        #[arg(long, default_value = "default")]
+        organization: String,
+        /// Where the key is: env:NAME or file:path
+        #[arg(long, value_name = "REFERENCE")]
+        key: String,
     },
     /// List keys: ids, views, organizations, when they end; never the keys themselves
     List(ConfigArgs),
@@ -142,11 +241,13 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
         }),
         Verb::Connectors { verb } => Ok(connectors(&verb)),
         Verb::Keys { verb } => keys(verb).await,
+        Verb::Health(args) => health::run(args).await,
         Verb::Audit { config, organization } => verify_audit(&config, &organization).await,
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "caller-context", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Man(args) => man::run(&args, Cli::command()),
     }
 }
 
@@ -222,7 +323,12 @@ async fn serve(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     }
     let app = App::start(Arc::new(loaded.config), KeysFrom::Store, Clock::system()).await?;
     tracing::info!(address = %app.address, "answering");
-    app.run(asked_to_stop()).await;
+    notify::supervisor("READY=1");
+    let stopping = async {
+        asked_to_stop().await;
+        notify::supervisor("STOPPING=1");
+    };
+    app.run(stopping).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -247,7 +353,14 @@ async fn asked_to_stop() {
 
 async fn keys(verb: KeysVerb) -> anyhow::Result<ExitCode> {
     let args = match &verb {
-        KeysVerb::New { config, .. } | KeysVerb::List(config) | KeysVerb::Revoke { config, .. } => config,
+        KeysVerb::Generate => {
+            println!("{}", keys::generate().expose_secret());
+            return Ok(ExitCode::SUCCESS);
+        }
+        KeysVerb::New { config, .. }
+        | KeysVerb::Add { config, .. }
+        | KeysVerb::List(config)
+        | KeysVerb::Revoke { config, .. } => config,
     };
     let loaded = match loaded(args)? {
         Ok(loaded) => loaded,
@@ -258,18 +371,22 @@ async fn keys(verb: KeysVerb) -> anyhow::Result<ExitCode> {
     let now = Clock::system().now();
     match verb {
         KeysVerb::New { view, organization, expires_in, .. } => {
-            let Some(organization) = Organization::parse(&organization) else {
-                anyhow::bail!("an organization's name is 1 to 64 letters of a-z, 0-9 and -")
-            };
-            if !loaded.config.views.contains_key(&*view) {
-                let known: Vec<_> = loaded.config.views.keys().map(|v| &**v).collect();
-                anyhow::bail!("there is no view `{view}`; there are {}", known.join(", "));
-            }
+            let organization = organization_of_key(&organization, &view, &loaded.config)?;
             let expires = expires_in.map(|after| now.checked_add(after)).transpose()?;
             let made = keys::create(&database, &organization, &view, now, expires).await?;
             eprintln!("Shown once; keep it where secrets are kept. Its public id is {}.", made.id);
-            println!("{}", secrecy::ExposeSecret::expose_secret(&made.key));
+            println!("{}", made.key.expose_secret());
         }
+        KeysVerb::Add { view, organization, key, .. } => {
+            let organization = organization_of_key(&organization, &view, &loaded.config)?;
+            let key = referred_to(&key)?;
+            match keys::add(&database, &organization, &view, &key, now).await? {
+                Added::New(id) => eprintln!("added; its public id is {id}"),
+                Added::Known(id) => eprintln!("{id} is there already and stays as it is"),
+                Added::Revoked(id) => eprintln!("warning: {id} was revoked and stays so; generate another key"),
+            }
+        }
+        KeysVerb::Generate => {} // needs no store: done above
         KeysVerb::List(_) => {
             for key in keys::list(&database).await? {
                 let state = match (key.revoked_at, key.expires_at) {
@@ -289,6 +406,28 @@ async fn keys(verb: KeysVerb) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn organization_of_key(organization: &str, view: &str, config: &Config) -> anyhow::Result<Organization> {
+    let organization =
+        Organization::parse(organization).context("an organization's name is 1 to 64 letters of a-z, 0-9 and -")?;
+    if !config.views.contains_key(view) {
+        let known: Vec<_> = config.views.keys().map(|v| &**v).collect();
+        anyhow::bail!("there is no view `{view}`; there are {}", known.join(", "));
+    }
+    Ok(organization)
+}
+
+/// A secret named on the command line; written out there, everybody on the machine could read it.
+fn referred_to(reference: &str) -> anyhow::Result<SecretString> {
+    let text = match (reference.strip_prefix("env:"), reference.strip_prefix("file:")) {
+        (Some(name), _) => {
+            std::env::var(name).with_context(|| format!("the environment variable {name} is not set"))?
+        }
+        (_, Some(path)) => std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?,
+        _ => anyhow::bail!("name where the key is: env:NAME or file:path"),
+    };
+    Ok(text.trim().into())
 }
 
 async fn verify_audit(args: &ConfigArgs, organization: &str) -> anyhow::Result<ExitCode> {
@@ -339,4 +478,35 @@ fn connectors(verb: &ConnectorsVerb) -> ExitCode {
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     crate::manifest::tree::duration(text).ok_or_else(|| "a number with its unit, like 90d or 12h".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verbs(command: &clap::Command) -> Vec<clap::Command> {
+        command.get_subcommands().flat_map(|verb| std::iter::once(verb.clone()).chain(verbs(verb))).collect()
+    }
+
+    #[test]
+    fn every_verb_teaches_by_examples_that_can_be_typed() {
+        let cli = Cli::command();
+        assert!(cli.get_after_help().is_some_and(|text| text.to_string().contains("Exit codes:")));
+        for verb in cli.get_subcommands().cloned().chain([cli.clone()]) {
+            let after = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> =
+                after.lines().filter(|line| line.starts_with("  ") && line.contains("caller-context ")).collect();
+            assert!(!examples.is_empty(), "{} has no examples", verb.get_name());
+            for example in examples {
+                let words = example.split_whitespace().skip_while(|word| word.contains('=') && !word.starts_with('-'));
+                let typed = words.take_while(|word| *word != ">").map(|word| word.trim_matches('\''));
+                if let Err(error) = Cli::try_parse_from(typed) {
+                    panic!("{example}: {error}");
+                }
+            }
+        }
+        for verb in verbs(&cli) {
+            assert!(verb.get_about().is_some(), "{} says nothing", verb.get_name());
+        }
+    }
 }

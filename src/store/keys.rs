@@ -20,6 +20,10 @@ use super::vault::hex;
 use super::{Database, Error};
 use crate::domain::Organization;
 
+/// Random bytes of a key's two parts.
+const ID_BYTES: usize = 8;
+const SECRET_BYTES: usize = 32;
+
 /// How long a key that another process made or revoked may go unnoticed.
 const REFRESH: Duration = Duration::from_secs(1);
 
@@ -58,21 +62,85 @@ pub async fn create(
     now: Timestamp,
     expires_at: Option<Timestamp>,
 ) -> Result<NewKey, Error> {
-    let id = hex(&rand::random::<[u8; 8]>());
-    let key = format!("{id}.{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
-    let insert =
-        "INSERT INTO api_keys (id, organization, view, hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)";
-    let hash = hex(&Sha256::digest(&key));
+    let key = generate();
+    let id: Arc<str> = id_of(&key).unwrap_or_default().into();
+    insert(database, &id, &key, organization, view, now, expires_at).await?;
+    Ok(NewKey { id, key })
+}
+
+/// A key that no store knows yet.
+pub fn generate() -> SecretString {
+    let id = hex(&rand::random::<[u8; ID_BYTES]>());
+    format!("{id}.{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; SECRET_BYTES]>())).into()
+}
+
+/// What became of a key that was to be stored; with its public id.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Added {
+    New(Arc<str>),
+    /// It was there. What it grants, and until when, stays as it was.
+    Known(Arc<str>),
+    Revoked(Arc<str>),
+}
+
+/// Stores a key that [`generate`] made elsewhere, unless it is there already. Several gateways may
+/// do so at the same time.
+///
+/// # Errors
+/// [`Error::NotAKey`] for what was not made by [`generate`], [`Error::OtherKey`] when the store has
+/// a different key under its id.
+pub async fn add(
+    database: &Database,
+    organization: &Organization,
+    view: &str,
+    key: &SecretString,
+    now: Timestamp,
+) -> Result<Added, Error> {
+    let id: Arc<str> = id_of(key).ok_or(Error::NotAKey)?.into();
+    let made = insert(database, &id, key, organization, view, now, None).await?;
+    if made > 0 {
+        return Ok(Added::New(id));
+    }
+    let rows = database.query(format!("{SELECT} WHERE id = $1"), vec![(&*id).into()]).await?;
+    let row = rows.first().ok_or(Error::Damaged)?;
+    if row.text(6)? != hash_of(key) {
+        return Err(Error::OtherKey);
+    }
+    Ok(if listed(row)?.revoked_at.is_some() { Added::Revoked(id) } else { Added::Known(id) })
+}
+
+/// The public id of a key that is as long and as random as [`generate`] makes them.
+fn id_of(key: &SecretString) -> Option<&str> {
+    let (id, secret) = key.expose_secret().split_once('.')?;
+    let fits = id.len() == 2 * ID_BYTES && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (fits && URL_SAFE_NO_PAD.decode(secret).is_ok_and(|bytes| bytes.len() == SECRET_BYTES)).then_some(id)
+}
+
+fn hash_of(key: &SecretString) -> String {
+    hex(&Sha256::digest(key.expose_secret()))
+}
+
+/// Rows made: none when there is a key with this id.
+async fn insert(
+    database: &Database,
+    id: &str,
+    key: &SecretString,
+    organization: &Organization,
+    view: &str,
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+) -> Result<u64, Error> {
+    let insert = "INSERT INTO api_keys (id, organization, view, hash, created_at, expires_at) \
+                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING";
     let values = vec![
-        id.clone().into(),
+        id.into(),
         organization.as_str().into(),
         view.into(),
-        hash.into(),
+        hash_of(key).into(),
         now.as_millisecond().into(),
         expires_at.map(Timestamp::as_millisecond).into(),
     ];
-    database.execute(insert, values).await?;
-    Ok(NewKey { id: id.into(), key: key.into() })
+    database.execute(insert, values).await
 }
 
 /// All keys, revoked and expired ones too, oldest first.

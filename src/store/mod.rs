@@ -37,6 +37,10 @@ pub enum Error {
     Newer(i64),
     #[error("a row of the store cannot be read")]
     Damaged,
+    #[error("this is not a key; make one with `caller-context keys generate`")]
+    NotAKey,
+    #[error("the store has a different key with this public id; generate another")]
+    OtherKey,
     #[error("the delivery could not be noted")]
     NotNoted,
 }
