@@ -4,6 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+use quick_cache::Weighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+
 use super::Edge;
 use super::parameters::Parameters;
 use crate::config::Input;
@@ -53,6 +57,22 @@ pub struct RenderKey {
     view: ViewId,
     shape: Shape,
     generation: u64,
+}
+
+/// Bytes of views, bounded by what they weigh.
+pub type RenderedCache = Cache<RenderKey, Arc<Rendered>, Weight, RandomState>;
+
+#[derive(Clone)]
+pub struct Weight;
+
+impl Weighter<RenderKey, Arc<Rendered>> for Weight {
+    fn weight(&self, _: &RenderKey, rendered: &Arc<Rendered>) -> u64 {
+        rendered.weight() as u64
+    }
+}
+
+pub fn rendered_cache(max_bytes: u64) -> RenderedCache {
+    Cache::with(256, max_bytes, Weight, RandomState::default(), DefaultLifecycle::default())
 }
 
 /// A parameter that cannot have the value it has.
@@ -111,14 +131,14 @@ impl Edge {
         shape: Shape,
         call_sid: Option<Arc<str>>,
         explain: bool,
-    ) -> Result<Rendered, store::Error> {
+    ) -> Result<Arc<Rendered>, store::Error> {
         let policy = self.policy.load();
         let view = policy.find(&reader.view);
         let rendered = if explain {
             let explain = Explain { now: self.clock.now(), cache: answer.cache };
-            self.render(&policy, view, answer, shape, Some(explain))
+            Arc::new(self.render(&policy, view, answer, shape, Some(explain)))
         } else {
-            self.rendered(&policy, view, answer, shape).await
+            self.rendered(&policy, view, answer, shape)
         };
         let delivery = Delivery {
             organization: reader.organization.clone(),
@@ -129,7 +149,7 @@ impl Edge {
             call_sid,
             sources: rendered.sources.clone(),
             fields: rendered.fields.clone(),
-            lookup_status: policy.lens(view, shape.ceiling()).status(&answer.context).as_str(),
+            lookup_status: rendered.lookup_status.as_str(),
         };
         self.note(delivery).await?;
         Ok(rendered)
@@ -143,7 +163,7 @@ impl Edge {
         Ok(())
     }
 
-    async fn rendered(&self, policy: &Policy, view: ViewId, answer: &Answer, shape: Shape) -> Rendered {
+    fn rendered(&self, policy: &Policy, view: ViewId, answer: &Answer, shape: Shape) -> Arc<Rendered> {
         let key = RenderKey {
             organization: answer.context.organization.clone(),
             revision: answer.context.revision,
@@ -151,13 +171,13 @@ impl Edge {
             shape,
             generation: policy.generation(),
         };
-        if let Some(rendered) = self.rendered.get(&key).await {
+        if let Some(rendered) = self.rendered.get(&key) {
             self.metrics.rendered_hit.increment(1);
             return rendered;
         }
         self.metrics.rendered_miss.increment(1);
-        let rendered = self.render(policy, view, answer, shape, None);
-        self.rendered.insert(key, rendered.clone()).await;
+        let rendered = Arc::new(self.render(policy, view, answer, shape, None));
+        self.rendered.insert(key, rendered.clone());
         rendered
     }
 
@@ -203,9 +223,13 @@ impl Edge {
 
     /// Declared inputs as the request gives them, or their defaults.
     pub(super) fn inputs(&self, parameters: &Parameters<'_>) -> Inputs {
+        let declared = &self.config.inputs;
+        if declared.iter().all(|input| parameters.get(&input.text).is_none()) {
+            return Inputs { values: self.defaults.clone(), invalid: None };
+        }
         let mut invalid = None;
-        let mut values = Vec::with_capacity(self.config.inputs.len());
-        for input in &self.config.inputs {
+        let mut values = Vec::with_capacity(declared.len());
+        for input in declared {
             let given = parameters.get(&input.text).map(str::trim);
             let value = match given.filter(|text| fits(input, text)) {
                 Some(text) => Some(Arc::from(text)),
@@ -219,6 +243,13 @@ impl Edge {
         values.sort_unstable_by_key(|(name, _)| *name);
         Inputs { values: values.into(), invalid }
     }
+}
+
+pub fn default_inputs(declared: &[Input]) -> Arc<[(NameId, Value)]> {
+    let default = |input: &Input| Some((input.name, Value::Text(input.default.clone()?)));
+    let mut values: Vec<_> = declared.iter().filter_map(default).collect();
+    values.sort_unstable_by_key(|(name, _)| *name);
+    values.into()
 }
 
 fn fits(input: &Input, text: &str) -> bool {

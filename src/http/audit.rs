@@ -98,7 +98,7 @@ impl Edge {
         let time = |name: &str| parameters.get(name).map(|t| t.trim().parse().map_err(|_| bad(name))).transpose();
         let mut identity = None;
         if let Some(phone) = parameters.get("phone") {
-            let caller = judge(phone, None, None, self.caller_rules(organization));
+            let caller = judge(phone, None, None, self.callers.rules(organization));
             identity = Some(caller.identity.ok_or_else(|| bad("phone"))?);
         }
         if let Some(email) = parameters.get("email") {

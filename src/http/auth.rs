@@ -2,7 +2,6 @@
 //! grant; nothing of it is read from the request. Wrong keys are limited per peer.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +9,9 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use foldhash::HashMap;
 use http::{HeaderMap, HeaderValue, header};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::Edge;
@@ -80,13 +81,12 @@ pub const BEARER: &str = "Bearer realm=\"caller-context\"";
 impl Edge {
     /// The grant of the key that a request carries.
     pub(super) fn grant(&self, peer: Peer, headers: &HeaderMap) -> Result<Grant, Refused> {
-        let now = self.clock.instant();
         let grant = match presented(headers) {
             Presented::Nothing => return Err(Refused::NoKey),
             Presented::Unreadable => None,
-            Presented::Key(key) => self.keys.verify(&key, self.clock.now()),
+            Presented::Key(key) => self.keys.verify(&key, || self.clock.now()),
         };
-        let heard = self.wrong_keys.judge(peer.address, grant.as_ref().map(|g| &g.key_id), now);
+        let heard = self.wrong_keys.judge(peer.address, grant.as_ref().map(|g| &g.key_id), || self.clock.instant());
         match (heard, grant) {
             (Heard::Yes, Some(grant)) => Ok(grant),
             (Heard::Yes, None) => {
@@ -127,7 +127,8 @@ pub struct WrongKeys {
 #[derive(Default)]
 struct State {
     wrong: HashMap<IpAddr, Window>,
-    proved: HashSet<(IpAddr, Arc<str>)>,
+    /// The keys that were right from a peer: one or two.
+    proved: HashMap<IpAddr, SmallVec<[Arc<str>; 2]>>,
 }
 
 struct Window {
@@ -144,30 +145,39 @@ enum Heard {
 const WINDOW: Duration = Duration::from_secs(60);
 /// Peers remembered at most; beyond it the oldest windows go first.
 const PEERS: usize = 65_536;
+/// Right keys remembered of one peer at most.
+const KEYS: usize = 256;
 
 impl WrongKeys {
     pub fn new(limit: u32) -> Self {
         Self { limit, state: Mutex::default() }
     }
 
-    fn judge(&self, address: IpAddr, right_key: Option<&Arc<str>>, now: Instant) -> Heard {
+    fn judge(&self, address: IpAddr, right_key: Option<&Arc<str>>, now: impl Fn() -> Instant) -> Heard {
         let peer = household(address);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = state.wrong.get(&peer).is_some_and(|w| now < w.since + WINDOW && w.count >= self.limit);
+        let over = state.wrong.get(&peer).is_some_and(|w| w.count >= self.limit && now() < w.since + WINDOW);
         match right_key {
             Some(key) => {
-                let proof = (peer, key.clone());
-                if over && !state.proved.contains(&proof) {
+                if state.proved.get(&peer).is_some_and(|keys| keys.contains(key)) {
+                    return Heard::Yes;
+                }
+                if over {
                     return Heard::No;
                 }
                 if state.proved.len() >= PEERS {
                     state.proved.clear();
                 }
-                state.proved.insert(proof);
+                let keys = state.proved.entry(peer).or_default();
+                if keys.len() >= KEYS {
+                    keys.clear();
+                }
+                keys.push(key.clone());
                 Heard::Yes
             }
             None if over => Heard::No,
             None => {
+                let now = now();
                 if state.wrong.len() >= PEERS {
                     state.wrong.retain(|_, w| now < w.since + WINDOW);
                 }
@@ -236,24 +246,24 @@ mod tests {
         let now = Clock::system().instant();
         let [a, b]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
         let (known, stolen): (Arc<str>, Arc<str>) = ("known".into(), "stolen".into());
-        assert_eq!(keys.judge(a, Some(&known), now), Heard::Yes);
+        assert_eq!(keys.judge(a, Some(&known), || now), Heard::Yes);
         for _ in 0..3 {
-            assert_eq!(keys.judge(a, None, now), Heard::Yes);
+            assert_eq!(keys.judge(a, None, || now), Heard::Yes);
         }
-        assert_eq!(keys.judge(a, None, now), Heard::No);
-        assert_eq!(keys.judge(a, Some(&stolen), now), Heard::No);
-        assert_eq!(keys.judge(a, Some(&known), now), Heard::Yes);
-        assert_eq!(keys.judge(b, Some(&stolen), now), Heard::Yes);
-        assert_eq!(keys.judge(a, None, now + WINDOW), Heard::Yes);
-        assert_eq!(keys.judge(a, Some(&stolen), now + WINDOW), Heard::Yes);
+        assert_eq!(keys.judge(a, None, || now), Heard::No);
+        assert_eq!(keys.judge(a, Some(&stolen), || now), Heard::No);
+        assert_eq!(keys.judge(a, Some(&known), || now), Heard::Yes);
+        assert_eq!(keys.judge(b, Some(&stolen), || now), Heard::Yes);
+        assert_eq!(keys.judge(a, None, || now + WINDOW), Heard::Yes);
+        assert_eq!(keys.judge(a, Some(&stolen), || now + WINDOW), Heard::Yes);
     }
 
     #[test]
     fn neighbours_in_an_ipv6_network_are_one_peer() {
         let keys = WrongKeys::new(1);
         let now = Clock::system().instant();
-        assert_eq!(keys.judge("2001:db8::1".parse().unwrap(), None, now), Heard::Yes);
-        assert_eq!(keys.judge("2001:db8::ffff".parse().unwrap(), None, now), Heard::No);
-        assert_eq!(keys.judge("2001:db8:0:1::1".parse().unwrap(), None, now), Heard::Yes);
+        assert_eq!(keys.judge("2001:db8::1".parse().unwrap(), None, || now), Heard::Yes);
+        assert_eq!(keys.judge("2001:db8::ffff".parse().unwrap(), None, || now), Heard::No);
+        assert_eq!(keys.judge("2001:db8:0:1::1".parse().unwrap(), None, || now), Heard::Yes);
     }
 }

@@ -118,7 +118,7 @@ impl Edge {
         let rendered = self.deliver(&reader, &answer, shape, question.call_sid, explain).await;
         let rendered = rendered.map_err(|_| Problem::from(Code::StoreUnavailable))?;
         self.answered(&reader.organization, Surface::Context, answer.context.status, started);
-        let mut response = json(rendered.bytes);
+        let mut response = json(rendered.bytes.clone());
         if admin && let Some(timing) = self.server_timing(&answer, started) {
             response.headers_mut().insert(SERVER_TIMING, timing);
         }
@@ -133,6 +133,7 @@ impl Edge {
         let person = self.asked_about(&reader, parameters)?;
         let Some(identity) = person.identity else { return Ok(json(Bytes::from_static(b"{\"dropped\":0}"))) };
         let dropped = self.engine.forget(&reader.organization, &identity).await;
+        self.callers.forget();
         let delivery = Delivery {
             organization: reader.organization,
             reader: reader.id,
@@ -158,7 +159,7 @@ impl Edge {
             return Err(Code::SeveralIdentities.into());
         }
         if name == "phone" {
-            let caller = judge(text, None, None, self.caller_rules(&reader.organization));
+            let caller = judge(text, None, None, self.callers.rules(&reader.organization));
             return Ok(Person { caller_id: caller.status, identity: caller.identity });
         }
         let identity = match name {
@@ -204,7 +205,7 @@ fn nobody(caller_id: CallerIdStatus, now: jiff::Timestamp) -> Bytes {
     page.to_string().into()
 }
 
-fn json(bytes: Bytes) -> Response {
+pub(super) fn json(bytes: Bytes) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()
 }
 

@@ -4,6 +4,7 @@
 mod answer;
 mod audit;
 mod auth;
+mod callers;
 mod context;
 mod error;
 mod operations;
@@ -14,22 +15,22 @@ mod server;
 mod studio;
 pub mod twilio_signature;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use moka::future::Cache;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::domain::identity::{CallerIdLists, ListError};
-use crate::domain::{CallerIdRules, Organization};
+use crate::domain::identity::ListError;
+use crate::domain::{NameId, Value};
 use crate::lookup::Engine;
 use crate::store::audit::AuditLog;
 use crate::store::keys::Keys;
 use crate::telemetry::Metrics;
-use crate::view::{Policy, Rendered};
+use crate::view::Policy;
+
+use callers::Callers;
 
 pub use router::router;
 pub use server::serve;
@@ -56,13 +57,13 @@ pub struct Edge {
     clock: Clock,
     stop: CancellationToken,
     policy: ArcSwap<Policy>,
-    rendered: Cache<answer::RenderKey, Rendered>,
+    rendered: answer::RenderedCache,
+    /// The inputs of a request that names none.
+    defaults: Arc<[(NameId, Value)]>,
     wrong_keys: auth::WrongKeys,
     accounts: twilio_signature::Accounts,
     proxies: peer::Proxies,
-    callers: HashMap<Organization, CallerIdRules>,
-    /// The rules of organizations that have none of their own.
-    any_caller: CallerIdRules,
+    callers: Callers,
     empty_widgets: studio::EmptyWidgets,
 }
 
@@ -83,22 +84,14 @@ impl Edge {
     pub fn new(parts: Parts) -> Result<Arc<Self>, Error> {
         let config = parts.config;
         let policy = Policy::new(parts.engine.plan().clone(), &config.views, 0);
-        let rendered = Cache::builder()
-            .max_capacity(config.cache.rendered_max_bytes)
-            .weigher(|_, rendered: &Rendered| u32::try_from(rendered.weight()).unwrap_or(u32::MAX))
-            .build();
-        let own = config.organizations.iter().filter_map(|(name, rules)| {
-            let region = rules.default_region.as_deref()?;
-            Some(caller_rules(&config.phone, Some(region)).map(|rules| (name.clone(), rules)))
-        });
         Ok(Arc::new(Self {
-            callers: own.collect::<Result<_, _>>()?,
-            any_caller: caller_rules(&config.phone, None)?,
+            callers: Callers::new(&config)?,
             proxies: peer::Proxies::parse(&config.server.trusted_proxies)?,
             accounts: twilio_signature::Accounts::of(&config),
             wrong_keys: auth::WrongKeys::new(config.limits.wrong_keys_per_peer),
             policy: ArcSwap::from_pointee(policy),
-            rendered,
+            rendered: answer::rendered_cache(config.cache.rendered_max_bytes),
+            defaults: answer::default_inputs(&config.inputs),
             empty_widgets: studio::EmptyWidgets::default(),
             engine: parts.engine,
             keys: parts.keys,
@@ -114,25 +107,4 @@ impl Edge {
     pub fn replace_views(&self, views: &std::collections::BTreeMap<Arc<str>, config::View>) {
         self.policy.rcu(|old| Policy::new(self.engine.plan().clone(), views, old.generation() + 1));
     }
-
-    fn caller_rules(&self, organization: &Organization) -> &CallerIdRules {
-        self.callers.get(organization).unwrap_or(&self.any_caller)
-    }
-}
-
-fn caller_rules(phone: &config::PhoneRules, region: Option<&str>) -> Result<CallerIdRules, Error> {
-    let built_in = CallerIdLists::default();
-    let lists = CallerIdLists {
-        default_region: region.or(phone.default_region.as_deref()).map(str::to_owned),
-        withheld_words: phone.withheld_words.clone().unwrap_or(built_in.withheld_words),
-        withheld_numbers: phone.withheld_numbers.clone().unwrap_or(built_in.withheld_numbers),
-        placeholders: phone.placeholders.clone().unwrap_or(built_in.placeholders),
-        own_numbers: phone.own_numbers.clone(),
-        sip_domains: phone.sip_domains.clone(),
-        customers: phone.clients.clone().into_iter().collect(),
-    };
-    CallerIdRules::new(&lists).map_err(|problems| {
-        // `check` lists them all; one is enough to stop.
-        Error::Phone(problems.into_iter().next().unwrap_or(ListError::Region))
-    })
 }

@@ -10,11 +10,15 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
 
 /// Names and values in order. Of several with one name the first that is not blank counts; the
 /// body comes before the query.
 #[derive(Default)]
-pub struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub struct Parameters<'a>(Pairs<'a>);
+
+/// As many as a flow's widget sends without a thought, in place.
+type Pairs<'a> = SmallVec<[(Cow<'a, str>, Cow<'a, str>); 4]>;
 
 /// The body is neither a JSON object nor a form.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,9 +28,9 @@ impl<'a> Parameters<'a> {
     /// Reads query and body. A body that cannot be read says nothing, which is an error only
     /// for those who ask.
     pub fn read(query: Option<&'a str>, headers: &HeaderMap, body: &'a [u8]) -> (Self, Result<(), Malformed>) {
-        let mut all = Vec::new();
+        let mut all = Pairs::new();
         let outcome = read_body_into(&mut all, headers, body);
-        all.extend(form_urlencoded::parse(query.unwrap_or_default().as_bytes()));
+        read_form(&mut all, query.unwrap_or_default().as_bytes());
         (Self(all), outcome)
     }
 
@@ -37,26 +41,40 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn read_body_into<'a>(
-    all: &mut Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    headers: &HeaderMap,
-    body: &'a [u8],
-) -> Result<(), Malformed> {
+fn read_body_into<'a>(all: &mut Pairs<'a>, headers: &HeaderMap, body: &'a [u8]) -> Result<(), Malformed> {
     let start = body.trim_ascii_start();
     if start.is_empty() {
         return Ok(());
     }
     // Flows send JSON as text/plain and forms as JSON: the first letter knows better.
     if start.starts_with(b"{") {
-        let Pairs(pairs) = serde_json::from_slice(body).map_err(|_| Malformed)?;
+        let Object(pairs) = serde_json::from_slice(body).map_err(|_| Malformed)?;
         all.extend(pairs);
         return Ok(());
     }
     if is_form(headers) || !is_json(headers) && start.contains(&b'=') {
-        all.extend(form_urlencoded::parse(body));
+        read_form(all, body);
         return Ok(());
     }
     Err(Malformed)
+}
+
+fn read_form<'a>(all: &mut Pairs<'a>, form: &'a [u8]) {
+    for pair in form.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+        let mut ends = pair.splitn(2, |b| *b == b'=');
+        let (name, value) = (ends.next().unwrap_or_default(), ends.next().unwrap_or_default());
+        let written = as_written(name).zip(as_written(value)).map(|(name, value)| (name.into(), value.into()));
+        // a pair is one pair however it is encoded
+        if let Some(pair) = written.or_else(|| form_urlencoded::parse(pair).next()) {
+            all.push(pair);
+        }
+    }
+}
+
+/// A text in which nothing is encoded.
+fn as_written(text: &[u8]) -> Option<&str> {
+    let plain = text.iter().all(|b| b.is_ascii() && !matches!(b, b'%' | b'+'));
+    plain.then(|| std::str::from_utf8(text).ok()).flatten()
 }
 
 pub fn is_form(headers: &HeaderMap) -> bool {
@@ -74,13 +92,13 @@ fn media_type(headers: &HeaderMap) -> &str {
 }
 
 /// The members of a JSON object that are texts, numbers or booleans.
-struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+struct Object<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl<'de> Deserialize<'de> for Pairs<'de> {
+impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;
         impl<'de> Visitor<'de> for Members {
-            type Value = Pairs<'de>;
+            type Value = Object<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -93,7 +111,7 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
                         pairs.push((name, value));
                     }
                 }
-                Ok(Pairs(pairs))
+                Ok(Object(pairs))
             }
         }
         deserializer.deserialize_map(Members)

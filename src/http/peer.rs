@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName};
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The peer of one request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +38,7 @@ impl Proxies {
     /// X-Forwarded-For, so it is read from its end, as long as those who wrote are trusted.
     pub fn peer(&self, connected: IpAddr, headers: &HeaderMap) -> Peer {
         let connected = connected.to_canonical();
-        let speaks_for_others = headers.contains_key(FORWARDED_FOR) || headers.contains_key("forwarded");
+        let speaks_for_others = headers.contains_key(FORWARDED_FOR) || headers.contains_key(FORWARDED);
         if !self.trusts(connected) {
             return Peer { address: connected, local: connected.is_loopback() && !speaks_for_others };
         }

@@ -49,7 +49,10 @@ async fn studio_context(
     Extension(peer): Extension<Peer>,
     request: Request<Body>,
 ) -> Response {
-    studio::answer(&edge, peer, request).await
+    match studio::answer(&edge, peer, request).await {
+        Ok(attributes) => context::json(attributes),
+        Err(refused) => refused,
+    }
 }
 
 async fn method_not_allowed() -> Code {

@@ -1,18 +1,22 @@
 //! Connections: how many, how slow they may be, and how they end. When there are too many, the one
 //! that would be missed least makes room. Answers in flight are finished at shutdown.
+//!
+//! How long a peer takes to ask is watched per connection, not per request: a timer that is set and
+//! dropped for each request costs a tenth of a cached answer.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
-use http::{HeaderValue, Request, header};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Version, header};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -49,7 +53,7 @@ where
 /// most the configured grace.
 pub async fn serve(listener: TcpListener, edge: Arc<Edge>, router: Router, tracker: &TaskTracker) {
     let server = &edge.config.server;
-    let builder = builder(tracker.clone(), server.header_timeout);
+    let builder = builder(tracker.clone());
     let permits = Arc::new(Semaphore::new(server.max_connections));
     let (lines, graceful, cut) = (Lines::default(), GracefulShutdown::new(), CancellationToken::new());
     loop {
@@ -92,9 +96,9 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, router: Router, track
     cut.cancel();
 }
 
-fn builder(tracker: TaskTracker, header_timeout: Duration) -> Builder<Tracked> {
+fn builder(tracker: TaskTracker) -> Builder<Tracked> {
     let mut builder = Builder::new(Tracked(tracker));
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(HEADERS_MAX);
+    builder.http1().header_read_timeout(None).max_buf_size(HEADERS_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -114,11 +118,14 @@ struct Lines {
 }
 
 /// One of them. It is taken out of the list when the last [`OpenLine`] goes.
+#[derive(Default)]
 struct Line {
     /// Requests that are being answered.
     busy: AtomicUsize,
     /// The turn of the last answer; zero before the first.
     answered: AtomicU64,
+    /// Speaks HTTP/2, which minds silent peers by itself.
+    http2: AtomicBool,
     cut: CancellationToken,
 }
 
@@ -130,7 +137,7 @@ struct OpenLine {
 
 impl Lines {
     fn open(&self, cut: CancellationToken) -> OpenLine {
-        let line = Arc::new(Line { busy: AtomicUsize::new(0), answered: AtomicU64::new(0), cut });
+        let line = Arc::new(Line { cut, ..Line::default() });
         let number = self.turn();
         self.lock().insert(number, line.clone());
         OpenLine { line, number, lines: self.clone() }
@@ -164,8 +171,17 @@ impl OpenLine {
         answer.await
     }
 
-    fn was_heard(&self) -> bool {
-        self.line.busy.load(Ordering::Relaxed) > 0 || self.line.answered.load(Ordering::Relaxed) > 0
+    /// Ends when nothing was asked for `patience`, or for up to a quarter more: headers come too
+    /// slowly, or not at all.
+    async fn silent_for(&self, patience: Duration) {
+        let (mut quarters, mut last) = (0, 0);
+        while quarters < 4 {
+            tokio::time::sleep(patience / 4).await;
+            let line = &self.line;
+            let (busy, turn) = (line.busy.load(Ordering::Relaxed) > 0, line.answered.load(Ordering::Relaxed));
+            quarters = if busy || turn != last || line.http2.load(Ordering::Relaxed) { 0 } else { quarters + 1 };
+            last = turn;
+        }
     }
 }
 
@@ -204,48 +220,67 @@ struct Connection {
     line: OpenLine,
 }
 
+/// What answers the requests of one connection.
+struct Conversation {
+    edge: Arc<Edge>,
+    router: Router,
+    address: SocketAddr,
+    line: OpenLine,
+}
+
+/// Attributes are one piece; what the router answers may be anything.
+type AnswerBody = Either<Full<Bytes>, Body>;
+
 impl Connection {
     async fn run(self, builder: Builder<Tracked>, stream: TcpStream) {
         let Self { edge, router, address, _permit, watcher, line } = self;
         let _ = stream.set_nodelay(true);
-        edge.metrics.connections.increment(1.0);
-        let line = Arc::new(line);
+        let (metrics, patience) = (edge.metrics.clone(), edge.config.server.header_timeout);
+        metrics.connections.increment(1.0);
+        let conversation = Arc::new(Conversation { edge, router, address, line });
         let service = service_fn(|request| {
-            let (edge, router, line) = (edge.clone(), router.clone(), line.clone());
-            async move { Ok::<_, Infallible>(line.busy(answer(edge, router, address, request)).await) }
+            let conversation = conversation.clone();
+            async move { Ok::<_, Infallible>(conversation.line.busy(conversation.answer(request)).await) }
         });
         let connection = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
-        // While the protocol is unknown nothing below us minds the time.
-        let silent = async {
-            tokio::time::sleep(edge.config.server.header_timeout).await;
-            if line.was_heard() {
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
             // Errors of a connection are the peer's; dropping one closes it.
             _ = connection => {}
-            () = line.line.cut.cancelled() => {}
-            () = silent => {}
+            () = conversation.line.line.cut.cancelled() => {}
+            () = conversation.line.silent_for(patience) => {}
         }
-        edge.metrics.connections.decrement(1.0);
+        metrics.connections.decrement(1.0);
     }
 }
 
-async fn answer(edge: Arc<Edge>, router: Router, address: SocketAddr, request: Request<Incoming>) -> Response {
-    let peer = edge.proxies.peer(address.ip(), request.headers());
-    let mut response = if request.uri().path() == studio::PATH {
-        studio::answer(&edge, peer, request).await
-    } else {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
-        match router.oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
+impl Conversation {
+    async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+        if request.version() == Version::HTTP_2 {
+            self.line.line.http2.store(true, Ordering::Relaxed);
         }
-    };
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let peer = self.edge.proxies.peer(self.address.ip(), request.headers());
+        let mut response = if request.uri().path() == studio::PATH {
+            match studio::answer(&self.edge, peer, request).await {
+                Ok(attributes) => whole(attributes),
+                Err(refused) => refused.map(Either::Right),
+            }
+        } else {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            match self.router.clone().oneshot(request).await {
+                Ok(response) => response.map(Either::Right),
+                Err(never) => match never {},
+            }
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+}
+
+fn whole(json: Bytes) -> Response<AnswerBody> {
+    let mut response = Response::new(Either::Left(Full::new(json)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -5,36 +5,40 @@ use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::body::{Body, HttpBody};
+use axum::body::HttpBody;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, header};
+use http::{Method, Request};
 
 use super::Edge;
 use super::answer::{Question, Reader, Shape, call_sid};
 use super::auth::{BASIC, Refused};
+use super::callers::{Call, Person};
 use super::error::Code;
 use super::parameters::{Parameters, is_form, read_body};
 use super::peer::Peer;
 use super::twilio_signature::{self, Signed};
 use crate::domain::identity::Reason;
-use crate::domain::{CallerId, Identity, LookupStatus, Trust, judge};
+use crate::domain::{CallerId, Identity, LookupStatus};
 use crate::lookup::Purse;
 use crate::telemetry::metrics::{Refusal, Surface};
 use crate::view::attributes::without_context;
 
 pub const PATH: &str = "/api/studio/context";
 
-/// Answers a request of the telephony side.
-pub async fn answer<B>(edge: &Edge, peer: Peer, request: Request<B>) -> Response
+/// Answers a request of the telephony side: the attributes, as JSON.
+///
+/// # Errors
+/// The answer to who has no right to ask.
+pub async fn answer<B>(edge: &Edge, peer: Peer, request: Request<B>) -> Result<Bytes, Response>
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
     let started = edge.clock.instant();
     if !matches!(*request.method(), Method::GET | Method::POST) {
-        return Code::MethodNotAllowed.into_response();
+        return Err(Code::MethodNotAllowed.into_response());
     }
     let (head, body) = request.into_parts();
     let reader = edge.grant(peer, &head.headers).map(|grant| Reader {
@@ -46,12 +50,15 @@ where
     let has_signature = edge.accounts.any() && head.headers.contains_key(twilio_signature::HEADER);
     match reader {
         Err(Refused::NoKey) if has_signature => {}
-        Err(refused) => return refused.response(BASIC),
+        Err(refused) => return Err(refused.response(BASIC)),
         Ok(_) => {}
     }
     // A body that is missing, too large or too slow says nothing; the flow is answered.
     let patience = edge.config.server.header_timeout;
-    let body = read_body(body, edge.config.server.studio_body_max, patience).await.unwrap_or_default();
+    let body = match body.is_end_stream() {
+        true => Bytes::new(),
+        false => read_body(body, edge.config.server.studio_body_max, patience).await.unwrap_or_default(),
+    };
     let (parameters, _) = Parameters::read(head.uri.query(), &head.headers, &body);
     let reader = match reader {
         Ok(reader) => reader,
@@ -59,7 +66,7 @@ where
             Some(reader) => reader,
             None => {
                 edge.metrics.refused(Refusal::WrongSignature);
-                return Refused::WrongKey.response(BASIC);
+                return Err(Refused::WrongKey.response(BASIC));
             }
         },
     };
@@ -68,9 +75,7 @@ where
     let attributes = AssertUnwindSafe(edge.attributes(reader, &parameters)).catch_unwind().await;
     let (bytes, status) = attributes.unwrap_or_else(|_| edge.failed("internal", None));
     edge.answered(&organization, Surface::Studio, status, started);
-    let mut response = Response::new(Body::from(bytes));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    Ok(bytes)
 }
 
 /// Flows that were warned of; a bounded number of them.
@@ -82,12 +87,6 @@ impl EmptyWidgets {
         let mut flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         flows.len() < 1_000 && flows.insert(flow.clone())
     }
-}
-
-/// Who calls, and how far the call is trusted.
-struct Person {
-    caller: CallerId,
-    trust: Trust,
 }
 
 impl Edge {
@@ -108,9 +107,10 @@ impl Edge {
     }
 
     async fn attributes(&self, reader: Reader, parameters: &Parameters<'_>) -> (Bytes, LookupStatus) {
-        let Person { caller, trust } = self.person(&reader, parameters);
-        let Some(identity) = caller.identity else {
-            self.warn_of_empty_widget(parameters, &caller);
+        let person = self.person(&reader, parameters);
+        let Person { caller, trust } = &*person;
+        let Some(identity) = caller.identity.clone() else {
+            self.warn_of_empty_widget(parameters, caller);
             let status = caller.status.as_str();
             let bytes = without_context(status, LookupStatus::None, status, None, self.clock.now());
             return (bytes, LookupStatus::None);
@@ -121,9 +121,9 @@ impl Edge {
             call_sid: call_sid(parameters.get("CallSid")),
         };
         let answer = self.ask(&reader, identity, &question).await;
-        let shape = Shape::Studio { caller_id: caller.status, trust, burst: answer.burst };
+        let shape = Shape::Studio { caller_id: caller.status, trust: *trust, burst: answer.burst };
         match self.deliver(&reader, &answer, shape, question.call_sid, false).await {
-            Ok(rendered) => (rendered.bytes, answer.context.status),
+            Ok(rendered) => (rendered.bytes.clone(), answer.context.status),
             // In strict mode nothing is delivered that could not be noted.
             Err(_) => match &answer.context.identity {
                 Identity::Phone(phone) => self.failed("unreachable", Some(phone.e164())),
@@ -133,19 +133,17 @@ impl Edge {
     }
 
     /// For calls that we make the person is the one who is called.
-    fn person(&self, reader: &Reader, parameters: &Parameters<'_>) -> Person {
-        let (from, to) = (parameters.get("From"), parameters.get("To"));
+    fn person(&self, reader: &Reader, parameters: &Parameters<'_>) -> Arc<Person> {
         let outbound =
             parameters.get("Direction").is_some_and(|d| d.trim().to_ascii_lowercase().starts_with("outbound"));
-        let rules = self.caller_rules(&reader.organization);
-        if outbound {
-            let caller = judge(to.unwrap_or_default(), from, None, rules);
-            let trust = Trust::of(&caller, None);
-            return Person { caller, trust };
-        }
-        let caller = judge(from.unwrap_or_default(), to, parameters.get("ForwardedFrom"), rules);
-        let trust = Trust::of(&caller, parameters.get("StirVerstat"));
-        Person { caller, trust }
+        self.callers.judge(&Call {
+            organization: &reader.organization,
+            outbound,
+            from: parameters.get("From"),
+            to: parameters.get("To"),
+            forwarded_from: parameters.get("ForwardedFrom"),
+            stir: parameters.get("StirVerstat"),
+        })
     }
 
     fn failed(&self, reason: &str, phone_number: Option<&str>) -> (Bytes, LookupStatus) {

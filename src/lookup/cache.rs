@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState as FastHash;
 use jiff::{SignedDuration, Timestamp};
 use moka::future::Cache as Moka;
 
@@ -127,7 +128,7 @@ pub fn plus(at: Timestamp, window: Duration) -> Timestamp {
 }
 
 pub struct Cache {
-    contexts: Moka<Person, Arc<Kept>>,
+    contexts: Moka<Person, Arc<Kept>, FastHash>,
     readings: Moka<ReadingKey, Timed>,
     people: Arc<ReverseIndex<Person>>,
     questions: Arc<ReverseIndex<ReadingKey>>,
@@ -156,7 +157,7 @@ impl Cache {
             .eviction_listener(move |person: Arc<Person>, kept: Arc<Kept>, _| {
                 index.remove(&person, &trace.of_context(&person, &kept.context));
             })
-            .build();
+            .build_with_hasher(FastHash::default());
         let (index, trace) = (questions.clone(), tracer.clone());
         let readings = Moka::builder()
             .max_capacity(max_bytes / 2)

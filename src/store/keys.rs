@@ -1,6 +1,5 @@
 //! API keys: made, listed, revoked; kept as SHA-256 beside a public id. The secret is shown once.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +7,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foldhash::HashMap;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use subtle::{Choice, ConstantTimeEq as _};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -186,9 +186,32 @@ struct Known {
 }
 
 struct Key {
-    hash: [u8; 32],
+    hash: Hash,
     grant: Grant,
     expires_at: Option<Timestamp>,
+}
+
+/// SHA-256 of a whole key.
+struct Hash([u64; 4]);
+
+impl Hash {
+    fn of(key: &str) -> Self {
+        Self::read(&Sha256::digest(key).into())
+    }
+
+    fn read(bytes: &[u8; 32]) -> Self {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        Self(words)
+    }
+
+    /// In constant time.
+    fn is(&self, other: &Self) -> bool {
+        let equal = self.0.iter().zip(&other.0).fold(Choice::from(1), |all, (a, b)| all & a.ct_eq(b));
+        equal.into()
+    }
 }
 
 impl Keys {
@@ -219,7 +242,7 @@ impl Keys {
     /// Keys that are written down: the whole key and what it grants.
     pub fn fixed(keys: Vec<(SecretString, Grant)>) -> Self {
         let key = |(key, grant): (SecretString, Grant)| {
-            let hash = Sha256::digest(key.expose_secret()).into();
+            let hash = Hash::of(key.expose_secret());
             Key { hash, grant, expires_at: None }
         };
         let fixed = keys.into_iter().map(key).collect();
@@ -228,14 +251,14 @@ impl Keys {
 
     /// What a presented key may do; `None` for unknown, wrong, expired and revoked ones alike.
     /// Touches memory only.
-    pub fn verify(&self, presented: &str, now: Timestamp) -> Option<Grant> {
-        let hash: [u8; 32] = Sha256::digest(presented).into();
+    pub fn verify(&self, presented: &str, now: impl FnOnce() -> Timestamp) -> Option<Grant> {
+        let hash = Hash::of(presented);
         let known = self.known.load();
         let id = presented.split_once('.').map_or("", |(id, _)| id);
         let key = match known.by_id.get(id) {
-            Some(key) => bool::from(key.hash.ct_eq(&hash)).then_some(key),
+            Some(key) => key.hash.is(&hash).then_some(key),
             // all are compared, whichever fits
-            None => known.fixed.iter().fold(None, |found, key| match bool::from(key.hash.ct_eq(&hash)) {
+            None => known.fixed.iter().fold(None, |found, key| match key.hash.is(&hash) {
                 true => Some(key),
                 false => found,
             }),
@@ -246,13 +269,14 @@ impl Keys {
     /// No key is good now: `serve` refuses to start.
     pub fn is_empty(&self, now: Timestamp) -> bool {
         let known = self.known.load();
-        !known.by_id.values().chain(&known.fixed).any(|key| key.good(now))
+        !known.by_id.values().chain(&known.fixed).any(|key| key.good(|| now))
     }
 }
 
 impl Key {
-    fn good(&self, now: Timestamp) -> bool {
-        self.expires_at.is_none_or(|expires_at| now < expires_at)
+    /// Most keys do not expire: the clock is asked for those that do.
+    fn good(&self, now: impl FnOnce() -> Timestamp) -> bool {
+        self.expires_at.is_none_or(|expires_at| now() < expires_at)
     }
 }
 
@@ -273,7 +297,7 @@ async fn read(database: &Database) -> Result<Known, Error> {
             let digits = hash.get(i * 2..i * 2 + 2).ok_or(Error::Damaged)?;
             *byte = u8::from_str_radix(digits, 16).map_err(|_| Error::Damaged)?;
         }
-        known.by_id.insert(grant.key_id.clone(), Key { hash: bytes, grant, expires_at });
+        known.by_id.insert(grant.key_id.clone(), Key { hash: Hash::read(&bytes), grant, expires_at });
     }
     Ok(known)
 }

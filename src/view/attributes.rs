@@ -60,7 +60,7 @@ pub struct Facts {
 pub fn render(context: &Context, lens: &Lens, plan: &Plan, facts: Facts, budget: &config::Studio) -> Rendered {
     let reader = Reader { context, lens, plan, missing: Vec::new(), used: Vec::new() };
     let (attributes, used) = reader.read(facts);
-    Rendered { bytes: fitted(attributes, budget), ..Rendered::of(plan, &used) }
+    Rendered { bytes: fitted(attributes, budget), ..Rendered::of(context, lens, plan, &used) }
 }
 
 /// The attributes when there was nobody to look up, or no way to: every value is missing for

@@ -35,7 +35,7 @@ pub fn render(
     let fields = context.fields.iter().filter(|f| page.value(f).is_some()).map(|f| (f.name, f.source));
     let candidates = context.candidates.iter().flat_map(|c| c.values.iter().map(|(name, _)| (*name, c.source)));
     let used: Vec<_> = fields.chain(candidates.filter(|(name, _)| lens.sees(*name))).collect();
-    Rendered { bytes, ..Rendered::of(plan, &used) }
+    Rendered { bytes, ..Rendered::of(context, lens, plan, &used) }
 }
 
 struct Page<'a> {

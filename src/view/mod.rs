@@ -12,10 +12,11 @@ pub mod text;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::HashMap;
 
 use crate::config::{Mask, View};
 use crate::domain::context::OperationReport;
@@ -98,20 +99,22 @@ impl Hidden {
 }
 
 /// An answer's bytes, and what they hold, by name, for the audit log.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Rendered {
     pub bytes: Bytes,
     pub sources: Arc<[Arc<str>]>,
     pub fields: Arc<[Arc<str>]>,
+    /// As the reader may see it.
+    pub lookup_status: LookupStatus,
 }
 
 impl Rendered {
-    fn of(plan: &Plan, used: &[(NameId, SourceId)]) -> Self {
+    fn of(context: &Context, lens: &Lens, plan: &Plan, used: &[(NameId, SourceId)]) -> Self {
         let fields: BTreeSet<NameId> = used.iter().map(|(name, _)| *name).collect();
         let fields = fields.into_iter().map(|name| plan.names.name(name).text.clone()).collect();
         let sources: BTreeSet<SourceId> = used.iter().map(|(_, source)| *source).collect();
         let sources = sources.into_iter().map(|id| plan.source(id).name.clone()).collect();
-        Self { bytes: Bytes::new(), sources, fields }
+        Self { bytes: Bytes::new(), sources, fields, lookup_status: lens.status(context) }
     }
 
     /// What it weighs in a cache, in bytes, roughly.

@@ -9,13 +9,14 @@ mod chain;
 mod rows;
 mod writer;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,7 @@ const STRICT_MAX: Duration = Duration::from_secs(1);
 
 /// One delivery of a context to a reader. Equal deliveries (all but `at`) within one flush window
 /// become one row with first, last and count.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub struct Delivery {
     pub organization: Organization,
     /// The public id of the key, or `twilio:<AccountSid>` for calls proved by signature.
@@ -52,6 +53,33 @@ pub struct Delivery {
     /// Names of the fields delivered, never their values.
     pub fields: Arc<[Arc<str>]>,
     pub lookup_status: &'static str,
+}
+
+/// The lists of names are nearly always the same ones: their addresses are compared first.
+impl PartialEq for Delivery {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { organization, reader, view, surface, identity, call_sid, sources, fields, lookup_status } = self;
+        let same = |a: &Arc<[Arc<str>]>, b: &Arc<[Arc<str>]>| Arc::ptr_eq(a, b) || a == b;
+        *identity == other.identity
+            && *call_sid == other.call_sid
+            && *organization == other.organization
+            && *reader == other.reader
+            && *view == other.view
+            && *surface == other.surface
+            && *lookup_status == other.lookup_status
+            && same(sources, &other.sources)
+            && same(fields, &other.fields)
+    }
+}
+
+impl Eq for Delivery {}
+
+/// Whom, to whom, for which call: what else there is follows from these nearly always, and long
+/// lists of names need not be read for each delivery.
+impl Hash for Delivery {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.organization, &self.identity, &self.reader, &self.call_sid, self.surface).hash(state);
+    }
 }
 
 /// The audit log of this process. A clone writes to the same log.
