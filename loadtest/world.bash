@@ -104,6 +104,15 @@ cold() {
 # field <name> <json>: a number out of a line of JSON
 field() { sed -E "s/.*\"$1\":([0-9.]+).*/\1/" <<<"$2"; }
 
+# calls_of <source>: how often the crowd was asked; `bytes`: what it sent
+calls_of() { field "$1" "$(curl -fsS "http://$crowd/calls")"; }
+
+# metric <name with labels>: a figure of the gateway
+metric() { curl -fsS "http://$gateway/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
+
+# rss: what the gateway occupies, in KiB
+rss() { awk '/^VmRSS/ { print $2 }' "/proc/$gateway_pid/status"; }
+
 # Rounds are kept as lines of JSON in $folder/<name>.rounds.
 # column <field> <name>: that number of every round
 column() { while read -r line; do field "$1" "$line"; done <"$folder/$2.rounds"; }

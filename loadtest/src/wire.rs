@@ -43,6 +43,11 @@ impl Connection {
         Ok(Self { stream, read: vec![0; 16 * 1024], filled: 0 })
     }
 
+    /// The server has ended the connection, as it may while there is nothing to answer.
+    pub fn is_closed(&self) -> bool {
+        !matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Sends a request and reads its answer. After an error the connection is of no more use.
     ///
     /// # Errors

@@ -23,7 +23,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
 /// Serves `GET /<source>?phone=%2B<digits>` for the sources crm, customers and payments;
-/// `PUT` and `DELETE /hang/<source>` make one hang and heal it; `GET /calls` counts.
+/// `PUT` and `DELETE /hang/<source>` make one hang and heal it; `GET /calls` counts calls of each and
+/// the bytes of all records.
 #[derive(Parser)]
 struct Args {
     #[arg(long, default_value = "127.0.0.1:18081")]
@@ -46,6 +47,8 @@ struct Source {
     /// Wakes who waits, in the order they came: all wait equally long.
     waits: mpsc::Sender<(Instant, oneshot::Sender<()>)>,
     calls: AtomicU64,
+    /// Of all records that were sent.
+    bytes: AtomicU64,
     hangs: watch::Sender<bool>,
 }
 
@@ -78,8 +81,9 @@ async fn answer(sources: &[Source], request: Request<Incoming>) -> Result<Respon
     let mut path = request.uri().path().split('/').skip(1);
     let (first, second) = (path.next().unwrap_or_default(), path.next());
     if first == "calls" {
-        let calls = sources.iter().map(|s| format!("\"{}\":{}", s.name, s.calls.load(Ordering::Relaxed)));
-        return Ok(json(StatusCode::OK, format!("{{{}}}", calls.collect::<Vec<_>>().join(","))));
+        let calls = sources.iter().map(|s| format!("\"{}\":{},", s.name, s.calls.load(Ordering::Relaxed)));
+        let bytes: u64 = sources.iter().map(|s| s.bytes.load(Ordering::Relaxed)).sum();
+        return Ok(json(StatusCode::OK, format!("{{{}\"bytes\":{bytes}}}", calls.collect::<String>())));
     }
     let named = if first == "hang" { second.unwrap_or_default() } else { first };
     let Some(source) = sources.iter().find(|source| source.name == named) else {
@@ -95,7 +99,9 @@ async fn answer(sources: &[Source], request: Request<Incoming>) -> Result<Respon
         return Ok(json(StatusCode::BAD_REQUEST, "{}".into()));
     };
     source.take_its_time().await;
-    Ok(json(StatusCode::OK, (source.record)(&Person::new(&phone))))
+    let record = (source.record)(&Person::new(&phone));
+    source.bytes.fetch_add(record.len() as u64, Ordering::Relaxed);
+    Ok(json(StatusCode::OK, record))
 }
 
 fn json(status: StatusCode, body: String) -> Response<Full<Bytes>> {
@@ -115,7 +121,8 @@ impl Source {
                 let _ = wake.send(()); // who waited may have hung up
             }
         });
-        Self { name, record, latency, waits, calls: AtomicU64::new(0), hangs: watch::Sender::new(false) }
+        let (calls, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { name, record, latency, waits, calls, bytes, hangs: watch::Sender::new(false) }
     }
 
     async fn take_its_time(&self) {

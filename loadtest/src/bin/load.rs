@@ -111,8 +111,7 @@ async fn main() -> anyhow::Result<()> {
     let target = Arc::new(Target::new(&args)?);
     let mut connections = Vec::new();
     for _ in 0..args.connections {
-        let connection = Connection::open(target.address).await;
-        connections.push(connection.with_context(|| format!("nobody listens on {}", target.address))?);
+        connections.push(target.connect().await?);
     }
     if args.warm {
         let all = Tickets::at_once(args.numbers, Duration::from_secs(600));
@@ -159,6 +158,11 @@ impl Target {
             first: args.first,
             numbers: args.numbers.max(1),
         })
+    }
+
+    async fn connect(&self) -> anyhow::Result<Connection> {
+        let connection = Connection::open(self.address).await;
+        connection.with_context(|| format!("{} does not take connections", self.address))
     }
 
     fn write_request(&self, number: u64, into: &mut Vec<u8>) {
@@ -236,6 +240,9 @@ async fn work(
 ) -> anyhow::Result<(Connection, Seen)> {
     let (mut seen, mut request) = (Seen::default(), Vec::new());
     while let Some((number, due)) = tickets.next().await {
+        if connection.is_closed() {
+            connection = target.connect().await?;
+        }
         target.write_request(number, &mut request);
         match ask(&mut connection, &request).await {
             Ok((status, body)) if target.is_right(status, body) => {
@@ -245,7 +252,7 @@ async fn work(
             Ok(_) => seen.errors += 1,
             Err(_) => {
                 seen.errors += 1;
-                connection = Connection::open(target.address).await.context("the server does not take connections")?;
+                connection = target.connect().await?;
             }
         }
     }
