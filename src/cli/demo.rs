@@ -18,6 +18,7 @@ use crate::demo::{self, Standins, customers, world};
 use crate::domain::Organization;
 use crate::store::keys::{Grant, Keys};
 use crate::telemetry::logging;
+use crate::telemetry::traces::Traces;
 
 #[derive(Args)]
 pub struct DemoArgs {
@@ -34,9 +35,11 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let clock = Clock::system();
     let logs = config::load(&logging_only()).map_err(|invalid| anyhow::anyhow!("{invalid}"))?.config.logging;
     logging::install(&logs, super::is_switched_on)?;
+    let traces = Traces::from_environment()?;
     let demo = Demo::start(Setup { listen: args.listen, ..Setup::default() }, clock).await?;
     println!("{}", invitation(demo.app.address, &demo.standins.control_url()));
     demo.app.run(super::asked_to_stop()).await;
+    traces.flush().await;
     Ok(ExitCode::SUCCESS)
 }
 

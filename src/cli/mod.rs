@@ -26,6 +26,7 @@ use crate::store::audit::{AuditLog, Chain};
 use crate::store::keys::Added;
 use crate::store::{Database, keys};
 use crate::telemetry::logging;
+use crate::telemetry::traces::Traces;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -321,6 +322,7 @@ async fn serve(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     for source in &loaded.left_out {
         tracing::info!(source = &*source.name, why = source.why, "source not used");
     }
+    let traces = Traces::from_environment()?;
     let app = App::start(Arc::new(loaded.config), KeysFrom::Store, Clock::system()).await?;
     tracing::info!(address = %app.address, "answering");
     notify::supervisor("READY=1");
@@ -329,6 +331,7 @@ async fn serve(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         notify::supervisor("STOPPING=1");
     };
     app.run(stopping).await;
+    traces.flush().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

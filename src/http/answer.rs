@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use http::HeaderMap;
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
@@ -16,6 +17,7 @@ use crate::lookup::{Answer, Ask, CacheState, Purse};
 use crate::store;
 use crate::store::audit::Delivery;
 use crate::telemetry::metrics::Surface;
+use crate::telemetry::traces::Parent;
 use crate::view::attributes::{self, Facts};
 use crate::view::json::{self, Explain};
 use crate::view::{Ceiling, Policy, Rendered, ViewId};
@@ -33,7 +35,9 @@ pub struct Reader {
 
 /// What a reader asked, apart from whom it asked about.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct Question<'a> {
+    /// Whose trace it belongs to, if to any, is in here.
+    pub headers: &'a HeaderMap,
     pub inputs: Arc<[(NameId, Value)]>,
     pub deadline: Duration,
     pub call_sid: Option<Arc<str>>,
@@ -103,7 +107,7 @@ impl Shape {
 }
 
 impl Edge {
-    pub(super) async fn ask(&self, reader: &Reader, identity: Identity, question: &Question) -> Answer {
+    pub(super) async fn ask(&self, reader: &Reader, identity: Identity, question: &Question<'_>) -> Answer {
         let ask = Ask {
             organization: reader.organization.clone(),
             identity,
@@ -111,7 +115,7 @@ impl Edge {
             deadline: question.deadline,
             purse: reader.purse.clone(),
         };
-        let answer = self.engine.answer(&ask).await;
+        let answer = self.engine.answer_within(&ask, || Parent::of(question.headers)).await;
         if answer.cache != CacheState::Hit && tracing::enabled!(tracing::Level::DEBUG) {
             let caller_ref = self.engine.caller_refs().of(&reader.organization, &answer.context.identity);
             let status = answer.context.status.as_str();

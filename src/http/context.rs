@@ -59,7 +59,7 @@ impl Edge {
         &self,
         peer: Peer,
         request: Request<Body>,
-        then: impl AsyncFnOnce(&Self, Agent, &Parameters<'_>) -> Result<Response, Problem>,
+        then: impl AsyncFnOnce(&Self, Agent, &HeaderMap, &Parameters<'_>) -> Result<Response, Problem>,
     ) -> Response {
         let (head, body) = request.into_parts();
         let agent = match self.reader(peer, &head.headers) {
@@ -71,7 +71,7 @@ impl Edge {
             Err(error) => Err(error.into()),
             Ok(body) => match Parameters::read(head.uri.query(), &head.headers, &body) {
                 (_, Err(Malformed)) => Err(Code::MalformedBody.into()),
-                (parameters, Ok(())) => then(self, agent, &parameters).await,
+                (parameters, Ok(())) => then(self, agent, &head.headers, &parameters).await,
             },
         };
         outcome.unwrap_or_else(|problem| {
@@ -95,7 +95,12 @@ impl Edge {
         Ok(Agent { reader, admin })
     }
 
-    async fn context(&self, agent: Agent, parameters: &Parameters<'_>) -> Result<Response, Problem> {
+    async fn context(
+        &self,
+        agent: Agent,
+        headers: &HeaderMap,
+        parameters: &Parameters<'_>,
+    ) -> Result<Response, Problem> {
         let started = self.clock.instant();
         let Agent { reader, admin } = agent;
         let explain = parameters.get("explain").is_some_and(|text| matches!(text.trim(), "true" | "1"));
@@ -107,7 +112,8 @@ impl Edge {
             return Err(invalid.into());
         }
         let deadline = self.deadline(parameters)?;
-        let question = Question { inputs: inputs.values, deadline, call_sid: call_sid(parameters.get("call_sid")) };
+        let question =
+            Question { headers, inputs: inputs.values, deadline, call_sid: call_sid(parameters.get("call_sid")) };
         let person = self.asked_about(&reader, parameters)?;
         let Some(identity) = person.identity else {
             self.answered(&reader.organization, Surface::Context, LookupStatus::None, started);
@@ -125,7 +131,7 @@ impl Edge {
         Ok(response)
     }
 
-    async fn forget(&self, agent: Agent, parameters: &Parameters<'_>) -> Result<Response, Problem> {
+    async fn forget(&self, agent: Agent, _: &HeaderMap, parameters: &Parameters<'_>) -> Result<Response, Problem> {
         let Agent { reader, admin } = agent;
         if !admin {
             return Err(Code::Forbidden.into());

@@ -72,7 +72,7 @@ where
     };
     let organization = reader.organization.clone();
     // Whatever fails in here, the flow goes on with an unknown caller.
-    let attributes = AssertUnwindSafe(edge.attributes(reader, &parameters)).catch_unwind().await;
+    let attributes = AssertUnwindSafe(edge.attributes(reader, &head, &parameters)).catch_unwind().await;
     let (bytes, status) = attributes.unwrap_or_else(|_| edge.failed("internal", None));
     edge.answered(&organization, Surface::Studio, status, started);
     Ok(bytes)
@@ -106,7 +106,7 @@ impl Edge {
         })
     }
 
-    async fn attributes(&self, reader: Reader, parameters: &Parameters<'_>) -> (Bytes, LookupStatus) {
+    async fn attributes(&self, reader: Reader, head: &Parts, parameters: &Parameters<'_>) -> (Bytes, LookupStatus) {
         let person = self.person(&reader, parameters);
         let Person { caller, trust } = &*person;
         let Some(identity) = caller.identity.clone() else {
@@ -116,6 +116,7 @@ impl Edge {
             return (bytes, LookupStatus::None);
         };
         let question = Question {
+            headers: &head.headers,
             inputs: self.inputs(parameters).values,
             deadline: self.deadline(parameters).unwrap_or(self.config.lookup.deadline),
             call_sid: call_sid(parameters.get("CallSid")),

@@ -3,6 +3,7 @@
 //! belongs to the gateway; those who ask follow it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -18,6 +19,7 @@ use crate::domain::{
 };
 use crate::manifest::plan::{Operation, OperationId, Plan};
 use crate::source::{Call, CallError, Said};
+use crate::telemetry::traces::{AssemblySpan, Origin};
 
 /// What those who wait see of an assembly.
 #[derive(Debug, Clone)]
@@ -33,6 +35,7 @@ pub struct Assembly {
     person: Person,
     epoch: Epoch,
     started: Instant,
+    span: AssemblySpan,
     /// Values by name: the identity, request inputs, and what operations provided.
     table: Vec<Option<Value>>,
     steps: Vec<Step>,
@@ -71,7 +74,8 @@ impl Assembly {
         }
         let steps = plan.operations.iter().map(|o| Step { after: o.fallback_of, ..Step::default() }).collect();
         let started = shared.clock.instant();
-        Self { shared, person, epoch, started, table, steps, running: FuturesUnordered::new() }
+        let span = AssemblySpan::default();
+        Self { shared, person, epoch, started, span, table, steps, running: FuturesUnordered::new() }
     }
 
     /// A context in which nothing has been heard yet.
@@ -80,7 +84,10 @@ impl Assembly {
     }
 
     /// Runs to the end of the last operation, however long the answer waits, and keeps the result.
-    pub async fn run(mut self, progress: watch::Sender<View>) {
+    pub async fn run(mut self, progress: watch::Sender<View>, origin: Origin) {
+        let organization = self.person.organization();
+        let caller_ref = || self.shared.caller_refs.of(organization, self.person.identity());
+        self.span = AssemblySpan::begin(&origin, organization.as_str(), caller_ref);
         let grace_over = tokio::time::sleep(Duration::MAX);
         tokio::pin!(grace_over);
         let (mut grace_runs, mut ready) = (false, false);
@@ -104,6 +111,7 @@ impl Assembly {
         }
         let kept = self.kept();
         let context = kept.context.clone();
+        self.span.end(context.status.as_str(), context.verdict.as_str());
         if kept.heard_anything() {
             self.shared.cache.keep_context(self.person.clone(), kept, self.epoch).await;
         }
@@ -229,9 +237,10 @@ impl Assembly {
             _ => Arc::new([]),
         };
         let identity = self.whom(operation);
-        let call = Call { plan: plan.clone(), operation: id, identity, phones, values };
+        let call = Call { plan: plan.clone(), operation: id, identity, phones, values, attempts: Arc::default() };
         let offset = self.shared.clock.since(self.started);
-        self.running.push(Box::pin(ask(self.shared.clone(), self.person.clone(), (key, self.epoch), call, offset)));
+        let asked = Asked { person: self.person.clone(), flight: (key, self.epoch), call, span: self.span.clone() };
+        self.running.push(Box::pin(ask(self.shared.clone(), asked, offset)));
         false
     }
 
@@ -444,20 +453,24 @@ fn of_kept(timed: &Timed) -> Outcome {
     if timed.found { Outcome::Found(timed.reading.clone()) } else { Outcome::NotFound(timed.reading.clone()) }
 }
 
-/// One operation for one set of inputs, shared by all who want it at the same time.
-async fn ask(
-    shared: Arc<Shared>,
+/// What is asked, and for whom.
+#[derive(Clone)]
+struct Asked {
     person: Person,
     flight: (ReadingKey, Epoch),
     call: Call,
-    started: Duration,
-) -> (OperationId, Ended) {
-    let id = call.operation;
+    /// Of the assembly that asks.
+    span: AssemblySpan,
+}
+
+/// One operation for one set of inputs, shared by all who want it at the same time.
+async fn ask(shared: Arc<Shared>, asked: Asked, started: Duration) -> (OperationId, Ended) {
+    let (id, flight) = (asked.call.operation, asked.flight.clone());
     let from = shared.clock.instant();
     let work = {
-        let (shared, flight, person) = (shared.clone(), flight.clone(), person.clone());
+        let shared = shared.clone();
         move |result: watch::Sender<Option<(Outcome, Timestamp)>>| async move {
-            let ended = read_once(&shared, &person, flight, call).await;
+            let ended = read_once(&shared, asked).await;
             result.send_replace(Some(ended));
         }
     };
@@ -472,16 +485,15 @@ async fn ask(
 }
 
 /// Calls the source under its guard, keeps what it said, counts and logs the attempt.
-async fn read_once(
-    shared: &Shared,
-    person: &Person,
-    (key, epoch): (ReadingKey, Epoch),
-    call: Call,
-) -> (Outcome, Timestamp) {
+async fn read_once(shared: &Shared, asked: Asked) -> (Outcome, Timestamp) {
+    let Asked { person, flight: (key, epoch), call, span } = asked;
     let (id, operation) = (call.operation, call.operation());
     let (source_id, source) = (operation.source, call.source());
+    let guarded = shared.sources.get(usize::from(source_id.0));
+    let breaker = guarded.map_or("", |guarded| guarded.breaker().as_str());
+    let mut span = span.call(&source.name, &operation.name, breaker);
     let from = shared.clock.instant();
-    let answer = match shared.sources.get(usize::from(source_id.0)) {
+    let answer = match guarded {
         Some(guarded) => guarded.call(call.clone()).await,
         None => Err(Skip::NotConnected.into()),
     };
@@ -508,6 +520,8 @@ async fn read_once(
         }
     }
     let cause = cause.as_deref().map(chain);
+    let attempts = call.attempts.load(Ordering::Relaxed);
+    span.end(word(&outcome), reason(&outcome), attempts);
     tracing::debug!(
         target: "caller_context::source",
         organization = %person.organization(),
@@ -516,6 +530,7 @@ async fn read_once(
         operation = &*operation.name,
         outcome = word(&outcome),
         reason = reason(&outcome),
+        attempts,
         took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         cause,
         "source asked"

@@ -27,6 +27,7 @@ use crate::manifest::plan::Plan;
 use crate::source::{Source, StartError, Upstream};
 use crate::telemetry::logging::CallerRefs;
 use crate::telemetry::metrics::{BreakerState, Metrics};
+use crate::telemetry::traces::{Origin, Parent};
 
 use assembly::{Assembly, View};
 use budget::{Budget, Spent};
@@ -185,6 +186,12 @@ impl Engine {
 
     /// Answers within the deadline, whatever the sources do.
     pub async fn answer(&self, ask: &Ask) -> Answer {
+        self.answer_within(ask, Parent::default).await
+    }
+
+    /// The same within somebody's trace, which is looked for only when sources are asked: what is
+    /// in the cache leaves no trace.
+    pub async fn answer_within(&self, ask: &Ask, parent: impl Fn() -> Parent) -> Answer {
         let person = Person::new(&ask.organization, &ask.identity, &ask.inputs);
         let kept = self.shared.cache.context(&person).await;
         let now = self.shared.clock.now();
@@ -195,7 +202,7 @@ impl Engine {
             Some((kept, Standing::Stale)) => {
                 Answer { context: self.shared.said_to_be_stale(kept), cache: CacheState::Stale, burst: false }
             }
-            Some((_, Standing::Expired)) | None => self.assembled(&person, ask, kept.as_deref()).await,
+            Some((_, Standing::Expired)) | None => self.assembled(&person, ask, kept.as_deref(), parent).await,
         };
         if matches!(answer.cache, CacheState::Hit | CacheState::Stale) && kept.is_some_and(|k| now >= k.refresh_from) {
             self.refresh_behind(person, ask);
@@ -206,7 +213,7 @@ impl Engine {
 
     /// Joins the assembly of this person or starts one, and waits until it is ready or the
     /// deadline is over; then the answer is what has arrived.
-    async fn assembled(&self, person: &Person, ask: &Ask, kept: Option<&Kept>) -> Answer {
+    async fn assembled(&self, person: &Person, ask: &Ask, kept: Option<&Kept>, parent: impl Fn() -> Parent) -> Answer {
         let epoch = self.shared.cache.epoch(&ask.organization);
         if self.shared.assemblies.join(&(person.clone(), epoch)).is_none()
             && let Err(spent) = self.shared.budget.take(ask)
@@ -214,7 +221,7 @@ impl Engine {
             return self.refused(ask, person, kept, spent);
         }
         let from = self.shared.clock.instant();
-        let (mut flight, joined) = self.fly(person.clone(), ask, None);
+        let (mut flight, joined) = self.fly(person.clone(), ask, None, Origin::Miss(parent()));
         // a closed channel is a finished assembly: its last view stays readable
         let _ = tokio::time::timeout(ask.deadline, flight.wait_for(|view| view.ready)).await;
         let context = flight.borrow().context.clone();
@@ -225,12 +232,18 @@ impl Engine {
     /// Nobody waits for it, so it is the first to be left out when there is too much to do.
     fn refresh_behind(&self, person: Person, ask: &Ask) {
         match self.shared.refreshes.clone().try_acquire_owned() {
-            Ok(turn) => drop(self.fly(person, ask, Some(turn))),
+            Ok(turn) => drop(self.fly(person, ask, Some(turn), Origin::Refresh)),
             Err(_) => self.shared.metrics.refreshes_shed.increment(1),
         }
     }
 
-    fn fly(&self, person: Person, ask: &Ask, turn: Option<OwnedSemaphorePermit>) -> (watch::Receiver<View>, bool) {
+    fn fly(
+        &self,
+        person: Person,
+        ask: &Ask,
+        turn: Option<OwnedSemaphorePermit>,
+        origin: Origin,
+    ) -> (watch::Receiver<View>, bool) {
         let shared = &self.shared;
         let flight = (person, shared.cache.epoch(&ask.organization));
         if let Some(flight) = shared.assemblies.join(&flight) {
@@ -239,7 +252,7 @@ impl Engine {
         let assembly = Assembly::new(shared.clone(), flight.0.clone(), flight.1, &ask.inputs);
         let blank = assembly.blank();
         let run = |progress| async move {
-            assembly.run(progress).await;
+            assembly.run(progress, origin).await;
             drop(turn);
         };
         shared.assemblies.join_or_start(flight, &shared.tracker, blank, run)

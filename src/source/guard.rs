@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use tokio::sync::Semaphore;
@@ -52,6 +53,7 @@ impl Source {
             .layer(around(move |call, next| retried_once(retries.clone(), call, next)))
             .service(service_fn(move |call: Call| {
                 let (upstream, quota) = (upstream.clone(), quota.clone());
+                call.attempts.fetch_add(1, Ordering::Relaxed);
                 async move { upstream.call(&call, &quota, clock.now()).await }
             }));
         Self { service: BoxCloneSyncService::new(stack), breaker, permits, concurrency }

@@ -12,6 +12,7 @@ mod sqlite;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
@@ -34,6 +35,8 @@ pub struct Call {
     pub phones: Arc<[Phone]>,
     /// What was on the table of the operation's inputs.
     pub values: Arc<[(NameId, Value)]>,
+    /// How often the upstream was asked, counted by the guard; clones count together.
+    pub attempts: Arc<AtomicU8>,
 }
 
 impl Call {
