@@ -86,6 +86,7 @@ fn identity(who: &str, config: &Config) -> Option<Identity> {
     Phone::parse(who, config.phone.default_region.as_deref()).map(Identity::Phone)
 }
 
-fn inputs(config: &Config) -> Arc<[(crate::domain::NameId, Value)]> {
+/// What a request says beside the person, when it says nothing.
+pub fn inputs(config: &Config) -> Arc<[(crate::domain::NameId, Value)]> {
     config.inputs.iter().filter_map(|i| Some((i.name, Value::Text(i.default.clone()?)))).collect()
 }

@@ -5,6 +5,7 @@ mod health;
 mod lookup;
 mod man;
 mod notify;
+mod replay;
 mod waterfall;
 
 use std::path::{Path, PathBuf};
@@ -31,9 +32,9 @@ use crate::telemetry::traces::Traces;
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
-  1   failed; `health`: not healthy; `audit`: the log was changed
-  2   wrong arguments
-  3   `lookup` found nobody
+  1   failed; `health`: not healthy; `audit`: the log was changed; `replay`: there are differences
+  2   wrong arguments; `replay`: nothing could be compared
+  3   `lookup` found nobody; `replay`: there was no caller to ask about
   78  the configuration has errors; starting again will not help
 
 Examples:
@@ -125,6 +126,9 @@ enum Verb {
     /// Look one caller up and show who said what, and when
     #[command(after_help = lookup::EXAMPLES)]
     Lookup(lookup::LookupArgs),
+    /// Ask about yesterday's callers, or a list, under a changed configuration, and count what would differ
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::ReplayArgs),
     /// Show the compiled plan: operations, needs, waves, limits, and where each setting is from
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ConfigArgs),
@@ -233,6 +237,7 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Check { explain: Some(code), .. } => Ok(explain_code(&code)),
         Verb::Check { config, explain: None } => Ok(check(&config)),
         Verb::Lookup(args) => lookup::run(args).await,
+        Verb::Replay(args) => Ok(replay::run(args).await),
         Verb::Explain(args) => Ok(match loaded(&args)? {
             Ok(loaded) => {
                 print!("{}", loaded.explain());

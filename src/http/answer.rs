@@ -100,8 +100,8 @@ impl Shape {
 
     fn ceiling(self) -> Ceiling {
         match self {
-            Self::Studio { trust: Trust::Low, .. } => Ceiling::Public,
-            Self::Studio { .. } | Self::Context { .. } => Ceiling::Whole,
+            Self::Studio { trust, .. } => Ceiling::of_call(trust),
+            Self::Context { .. } => Ceiling::Whole,
         }
     }
 }

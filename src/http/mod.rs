@@ -1,5 +1,5 @@
 //! The edge: requests in, bytes out. Credentials, parameters and status codes live here; nobody
-//! imports this module but `app`.
+//! imports this module but `app`, and `cli` to judge callers alike.
 
 mod answer;
 mod audit;
@@ -30,8 +30,7 @@ use crate::store::keys::Keys;
 use crate::telemetry::Metrics;
 use crate::view::Policy;
 
-use callers::Callers;
-
+pub(crate) use callers::{Call, Callers};
 pub use router::router;
 pub use server::serve;
 

@@ -27,7 +27,7 @@ const ORDERS: NameId = canonical("orders");
 const APPOINTMENTS: NameId = canonical("appointments");
 
 /// Members of `payment_info` by the names that flows know.
-const PAYMENT: [(NameId, &str); 9] = [
+pub(super) const PAYMENT: [(NameId, &str); 9] = [
     (canonical("payment.outstanding"), "outstanding_balance"),
     (canonical("payment.credit"), "credit"),
     (canonical("payment.currency"), "currency"),
@@ -41,9 +41,9 @@ const PAYMENT: [(NameId, &str); 9] = [
 /// Members of an appointment that a flow may speak.
 const APPOINTMENT: [&str; 5] = ["id", "title", "starts_at", "ends_at", "status"];
 
-const NAME_MAX: usize = 80;
-const TEXT_MAX: usize = 60;
-const EMAIL_MAX: usize = 254;
+pub(super) const NAME_MAX: usize = 80;
+pub(super) const TEXT_MAX: usize = 60;
+pub(super) const EMAIL_MAX: usize = 254;
 const LIST_MAX: usize = 10;
 
 /// What the answer says beside the context.

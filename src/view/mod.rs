@@ -3,6 +3,7 @@
 //! a source, evidence, or on the `never` list. Applied after the cache, on every read.
 
 pub mod attributes;
+pub mod compare;
 pub mod json;
 pub mod missing;
 pub mod text;
@@ -21,7 +22,7 @@ use foldhash::HashMap;
 use crate::config::{Mask, View};
 use crate::domain::context::OperationReport;
 use crate::domain::field::{Kind, folded, is_never};
-use crate::domain::{Class, Context, LookupStatus, NameId, SourceId, SourceReport, SourceState, Value};
+use crate::domain::{Class, Context, LookupStatus, NameId, SourceId, SourceReport, SourceState, Trust, Value};
 use crate::lookup::merge;
 use crate::manifest::plan::{Operation, Plan};
 
@@ -60,6 +61,16 @@ pub enum Ceiling {
     Whole,
     /// Public fields only: the caller id may be forged.
     Public,
+}
+
+impl Ceiling {
+    /// For a call that is trusted that far.
+    pub fn of_call(trust: Trust) -> Self {
+        match trust {
+            Trust::Low => Self::Public,
+            Trust::Normal | Trust::Attested => Self::Whole,
+        }
+    }
 }
 
 /// One view under one ceiling: what it shows of each name and source.

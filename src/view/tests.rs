@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
-use super::attributes::{self, Facts};
+use super::attributes::{self, Facts, PAYMENT};
+use super::compare::{FLOW, OTHER, Told, Verdict};
 use super::{Ceiling, Policy, Rendered, json};
 use crate::config::{self, load_str};
 use crate::domain::context::{Candidate, Field, OperationReport};
@@ -414,6 +415,27 @@ fn studio_attributes_of_a_known_caller() {
     assert_eq!(keys, ["name", "account_id", "status", "last_contact", "recent_orders"]);
     let order = serde_json::json!({"id": "o3", "description": "canary orders", "date": "2026-01-04"});
     assert_eq!(panel["recent_orders"][0], order);
+}
+
+#[test]
+fn every_attribute_has_its_place_in_a_comparison() {
+    let world = World::new();
+    let whole = world.studio(&world.known(), Ceiling::Whole).bytes;
+    let (never, number) = (Timestamp::UNIX_EPOCH, Some("+14155550142"));
+    let nothing = attributes::without_context("ok", LookupStatus::Failed, "unreachable", number, never);
+    let [whole, nothing] = [whole, nothing].map(|bytes| Told::to_a_flow(&bytes).unwrap_or_default());
+    for told in [&whole, &nothing] {
+        assert!(told.get(OTHER).is_none(), "{:?}", told.names().collect::<Vec<_>>());
+    }
+    for name in FLOW {
+        let (itself, other) = (whole.compare(&whole, name, None), whole.compare(&nothing, name, None));
+        assert!(matches!(itself, Verdict::Same | Verdict::BothEmpty), "{name}");
+        assert!(matches!(other, Verdict::OnlyLeft | Verdict::BothEmpty), "{name}");
+        assert_eq!(itself == Verdict::BothEmpty, other == Verdict::BothEmpty, "{name}");
+    }
+    for (_, member) in PAYMENT {
+        assert!(FLOW.contains(&format!("payment_info.{member}").as_str()), "{member}");
+    }
 }
 
 #[test]

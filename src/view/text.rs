@@ -54,11 +54,14 @@ fn is_invisible(c: char) -> bool {
         | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// The longest name of a worker, in characters.
+pub const WORKER_MAX: usize = 64;
+
 /// Whether the text could be a TaskRouter worker's name: it will stand in routing expressions.
 pub fn looks_like_worker(text: &str) -> bool {
     let letter = |c: char| c.is_alphanumeric() || "._@+-".contains(c);
     let blanks = !text.starts_with(' ') && !text.ends_with(' ') && !text.contains("  ");
-    blanks && (1..=64).contains(&text.chars().count()) && text.chars().all(|c| letter(c) || c == ' ')
+    blanks && (1..=WORKER_MAX).contains(&text.chars().count()) && text.chars().all(|c| letter(c) || c == ' ')
 }
 
 /// What a mask leaves of a value; texts in lists one by one.
