@@ -559,7 +559,7 @@ async fn admins_are_told_why_and_may_forget() {
     let forget = || client(Ipv4Addr::LOCALHOST).delete(gateway.url(CONTEXT)).query(&[("phone", ANN)]);
     let dropped = body(forget().bearer_auth(key("admin")).send().await.unwrap()).await.1;
     assert_eq!(dropped, json!({ "dropped": 1 }));
-    let again = gateway.get(CONTEXT).query(&[("phone", ANN), ("explain", "1")]).bearer_auth(key("admin"));
+    let again = gateway.get(CONTEXT).query(&[("phone", ANN), ("explain", "true")]).bearer_auth(key("admin"));
     let again = again.send().await.unwrap();
     let miss = timing(&again);
     assert!(miss.contains("cache;desc=miss") && miss.contains("crm;dur="), "{miss}");

@@ -72,6 +72,8 @@ pub enum LookupStatus {
 }
 
 impl LookupStatus {
+    pub const ALL: [Self; 5] = [Self::Complete, Self::Partial, Self::Stale, Self::Failed, Self::None];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
@@ -98,6 +100,8 @@ pub enum Match {
 }
 
 impl Match {
+    pub const ALL: [Self; 5] = [Self::Unique, Self::Ambiguous, Self::SharedLine, Self::None, Self::Withheld];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unique => "unique",
@@ -144,6 +148,9 @@ pub enum SourceState {
 }
 
 impl SourceState {
+    /// Every status word.
+    pub const WORDS: [&'static str; 5] = ["found", "not_found", "failed", "skipped", "pending"];
+
     /// The status word: `found`, `not_found`, `failed`, `skipped` or `pending`.
     pub fn status(&self) -> &'static str {
         match self {

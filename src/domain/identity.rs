@@ -67,6 +67,9 @@ pub enum CallerIdStatus {
 }
 
 impl CallerIdStatus {
+    pub const ALL: [Self; 7] =
+        [Self::Ok, Self::Withheld, Self::Missing, Self::Internal, Self::Service, Self::NotANumber, Self::Invalid];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",

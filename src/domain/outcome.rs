@@ -55,6 +55,9 @@ pub enum Skip {
 }
 
 impl Failure {
+    /// Every reason word.
+    pub const WORDS: [&'static str; 5] = ["timeout", "limited", "rejected", "unreadable", "unreachable"];
+
     /// Whether the breaker counts it: only what says that the upstream is ill.
     pub fn counts_against_breaker(&self) -> bool {
         matches!(self, Self::Timeout | Self::Unreachable | Self::Unreadable)
@@ -73,6 +76,10 @@ impl Failure {
 }
 
 impl Skip {
+    /// Every word without the input's name.
+    pub const WORDS: [&'static str; 7] =
+        ["tripped", "limited", "not_connected", "needs", "withheld", "ambiguous", "invalid"];
+
     /// The word without the input's name: a closed set, fit for metric labels.
     pub fn label(&self) -> &'static str {
         match self {

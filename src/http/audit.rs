@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Edge;
 use super::auth::BEARER;
@@ -16,8 +17,9 @@ use super::parameters::Parameters;
 use super::peer::Peer;
 use crate::domain::{CustomerId, Email, Identity, Organization, judge};
 use crate::store::audit::{Entry, Filter};
+use crate::view::schema::lookup_status;
 
-const LIMIT_MAX: usize = 1_000;
+pub const LIMIT_MAX: usize = 1_000;
 
 /// `GET /api/audit?phone=&email=&customer_id=&call_sid=&reader=&since=&until=&limit=&after=`
 pub async fn search(
@@ -37,28 +39,49 @@ pub async fn search(
     }
 }
 
-#[derive(Serialize)]
-struct Page<'a> {
+/// Deliveries, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditPage)]
+pub struct Page<'a> {
     entries: Vec<Row<'a>>,
-    /// For the next page.
+    /// Only there when the page is full: the `after` of the next one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64)]
     after: Option<i64>,
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
+/// Who was shown what of whom: equal deliveries within 100 milliseconds are one row.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub struct Row<'a> {
+    /// Its place in the log.
     number: i64,
+    /// RFC 3339 in UTC.
+    #[schema(value_type = String, format = DateTime)]
     first_at: Timestamp,
+    /// RFC 3339 in UTC.
+    #[schema(value_type = String, format = DateTime)]
     last_at: Timestamp,
+    /// How many deliveries the row stands for.
+    #[schema(minimum = 1)]
     count: i64,
+    /// What was asked: `studio`, `context`, `lookup` (the command line) or `forget`.
     surface: &'a str,
+    /// The public id of the key, or `twilio:<AccountSid>` for requests that Twilio signed.
     reader: &'a str,
     view: &'a str,
+    /// `phone`, `email` or `customer_id`.
     caller_kind: &'a str,
+    /// The number in E.164, the address or the id.
     caller: &'a str,
+    /// Null when the request named no call.
+    #[schema(required)]
     call_sid: Option<&'a str>,
+    /// Whose data was shown.
     sources: &'a [String],
+    /// Names of the fields shown, never their values.
     fields: &'a [String],
+    #[schema(schema_with = lookup_status)]
     lookup_status: &'a str,
 }
 

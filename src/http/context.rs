@@ -103,7 +103,11 @@ impl Edge {
     ) -> Result<Response, Problem> {
         let started = self.clock.instant();
         let Agent { reader, admin } = agent;
-        let explain = parameters.get("explain").is_some_and(|text| matches!(text.trim(), "true" | "1"));
+        let explain = match parameters.get("explain").map(str::trim) {
+            Some("true") => true,
+            Some("false") | None => false,
+            Some(_) => return Err(Problem::about(Code::InvalidParameter, "explain")),
+        };
         if explain && !admin {
             return Err(Code::Forbidden.into());
         }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 /// Why a request was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +63,7 @@ impl Code {
         }
     }
 
-    fn status(self) -> StatusCode {
+    pub fn status(self) -> StatusCode {
         match self {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::TooManyWrongKeys => StatusCode::TOO_MANY_REQUESTS,
@@ -78,7 +80,7 @@ impl Code {
         }
     }
 
-    fn title(self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
             Self::Unauthorized => "The request carries no credential that is good",
             Self::TooManyWrongKeys => "Too many wrong keys came from this address",
@@ -136,28 +138,47 @@ impl From<Code> for Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Body {
+/// Why a request was refused (RFC 9457). It never repeats what the request said.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Body {
+    /// The page of the code.
     #[serde(rename = "type")]
+    #[schema(format = "uri-reference")]
     kind: String,
+    /// The code in a few words.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    #[schema(schema_with = codes)]
     code: &'static str,
+    /// Only there when the problem is about one parameter: its name, never its value.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
     parameter: Option<Arc<str>>,
+}
+
+fn codes() -> Object {
+    let words = Code::ALL.map(Code::as_str);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).description(Some("What happened.")).build()
+}
+
+impl From<Problem> for Body {
+    fn from(Problem { code, parameter }: Problem) -> Self {
+        Self {
+            kind: format!("/docs/errors/{}", code.as_str()),
+            title: code.title(),
+            status: code.status().as_u16(),
+            code: code.as_str(),
+            parameter,
+        }
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (code, status) = (self.code, self.code.status());
-        let body = Body {
-            kind: format!("/docs/errors/{}", code.as_str()),
-            title: code.title(),
-            status: status.as_u16(),
-            code: code.as_str(),
-            parameter: self.parameter,
-        };
-        let bytes = serde_json::to_vec(&body).unwrap_or_default();
+        let bytes = serde_json::to_vec(&Body::from(self)).unwrap_or_default();
         let mut response = (status, bytes).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -6,7 +6,9 @@ mod audit;
 mod auth;
 mod callers;
 mod context;
+mod docs;
 mod error;
+mod openapi;
 mod operations;
 mod parameters;
 mod peer;
@@ -75,6 +77,8 @@ pub enum Error {
     Proxy(#[from] peer::NetworkError),
     #[error("server.cors_origins holds something that is not an origin")]
     Origin,
+    #[error("the document of the API cannot be written")]
+    Document(#[from] serde_json::Error),
 }
 
 impl Edge {

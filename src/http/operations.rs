@@ -8,42 +8,59 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Edge;
 use super::auth::BEARER;
 use super::error::Code;
 use super::peer::Peer;
+use crate::lookup::SourceHealth;
 
 /// `GET /healthz`: the process runs.
 pub async fn healthz() -> Response {
     json(StatusCode::OK, &serde_json::json!({ "status": "ok" }))
 }
 
-#[derive(Serialize)]
-struct Ready {
+/// Whether requests are welcome.
+#[derive(Serialize, ToSchema)]
+pub struct Ready {
+    /// `ready`; `degraded`: the audit log lost rows or fails to write; `audit_failing`: with
+    /// `audit.strict`, nothing can be delivered; `stopping`: the gateway goes down.
+    #[schema(pattern = "^(ready|degraded|audit_failing|stopping)$")]
     status: &'static str,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    details: Option<Details>,
+    /// For administrators and for peers on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Audit)]
+    audit: Option<Audit>,
+    /// For administrators and for peers on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<Source>)]
+    sources: Option<Vec<Source>>,
 }
 
-#[derive(Serialize)]
-struct Details {
-    audit: Audit,
-    sources: Vec<Source>,
-}
-
-#[derive(Serialize)]
-struct Audit {
+/// The audit log of this process.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditHealth)]
+pub struct Audit {
+    /// Deliveries that found no room since the start, and are not in the log.
     lost: u64,
+    /// Rows that wait for the store.
     waiting: usize,
+    /// The last write failed; writes are tried again.
     failing: bool,
 }
 
-#[derive(Serialize)]
-struct Source {
+#[derive(Serialize, ToSchema)]
+#[schema(as = SourceHealth)]
+pub struct Source {
+    #[schema(value_type = String)]
     name: Arc<str>,
+    /// Its credentials are configured.
     connected: bool,
+    /// `passing`; `tripped`: nobody is let through for now; `probing`: one call tries it.
+    #[schema(pattern = "^(passing|tripped|probing)$")]
     breaker: &'static str,
+    /// Calls that run now.
     in_flight: usize,
 }
 
@@ -62,16 +79,18 @@ pub async fn readyz(State(edge): State<Arc<Edge>>, Extension(peer): Extension<Pe
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let insider = peer.local || headers.contains_key(header::AUTHORIZATION) && edge.admin(peer, &headers).is_ok();
-    let details = insider.then(|| {
+    let audit = insider.then_some(Audit { lost: audit.lost, waiting: audit.waiting, failing: audit.failing });
+    let sources = insider.then(|| {
         let sources = edge.engine.health().into_iter();
-        Details {
-            audit: Audit { lost: audit.lost, waiting: audit.waiting, failing: audit.failing },
-            sources: sources
-                .map(|s| Source { name: s.source, connected: s.connected, breaker: s.breaker, in_flight: s.in_flight })
-                .collect(),
-        }
+        let source = |s: SourceHealth| Source {
+            name: s.source,
+            connected: s.connected,
+            breaker: s.breaker,
+            in_flight: s.in_flight,
+        };
+        sources.map(source).collect()
     });
-    json(code, &Ready { status, details })
+    json(code, &Ready { status, audit, sources })
 }
 
 /// `GET /metrics` in Prometheus' text format.

@@ -12,15 +12,16 @@ use http::{HeaderName, HeaderValue, Method, Request, header};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
+use super::docs::{self, Pages};
 use super::error::Code;
 use super::peer::Peer;
-use super::{Edge, Error, audit, context, operations, studio};
+use super::{Edge, Error, audit, context, openapi, operations, studio};
 
 /// All routes. The server asks `studio` itself before it comes here: a call in the air does not
 /// wait for the tree of routes.
 ///
 /// # Errors
-/// When a configured origin is none.
+/// When a configured origin is none, or the API's document cannot be written.
 pub fn router(edge: Arc<Edge>) -> Result<Router, Error> {
     let telephony = Router::new().route(studio::PATH, any(studio_context));
     let desktop = Router::new()
@@ -34,10 +35,16 @@ pub fn router(edge: Arc<Edge>) -> Result<Router, Error> {
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics))
         .route("/docs/errors/{code}", get(operations::error_page));
+    let documents = Router::new()
+        .route("/api/openapi.json", get(openapi::answer))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
+        .with_state(Pages::of(&edge.config)?);
     Ok(telephony
         .merge(desktop)
         .merge(integrations)
         .merge(operations)
+        .merge(documents)
         .fallback(|| async { Code::NotFound })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| Code::Internal.into_response()))

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{Method, Request};
+use http::{HeaderValue, Method, Request, header};
 
 use super::Edge;
 use super::answer::{Question, Reader, Shape, call_sid};
@@ -38,7 +38,9 @@ where
 {
     let started = edge.clock.instant();
     if !matches!(*request.method(), Method::GET | Method::POST) {
-        return Err(Code::MethodNotAllowed.into_response());
+        let mut response = Code::MethodNotAllowed.into_response();
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+        return Err(response);
     }
     let (head, body) = request.into_parts();
     let reader = edge.grant(peer, &head.headers).map(|grant| Reader {

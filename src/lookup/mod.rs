@@ -86,6 +86,8 @@ pub enum CacheState {
 }
 
 impl CacheState {
+    pub const ALL: [Self; 4] = [Self::Hit, Self::Stale, Self::Miss, Self::Joined];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",

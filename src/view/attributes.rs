@@ -5,10 +5,11 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::missing::reason;
 use super::text::{looks_like_worker, plain};
-use super::{Lens, Rendered};
+use super::{Lens, Rendered, schema};
 use crate::config;
 use crate::domain::{Context, Identity, LookupStatus, Match, NameId, SourceId, Value, canonical};
 use crate::manifest::plan::Plan;
@@ -39,12 +40,12 @@ pub(super) const PAYMENT: [(NameId, &str); 9] = [
     (canonical("payment.delinquent"), "delinquent"),
 ];
 /// Members of an appointment that a flow may speak.
-const APPOINTMENT: [&str; 5] = ["id", "title", "starts_at", "ends_at", "status"];
+pub(super) const APPOINTMENT: [&str; 5] = ["id", "title", "starts_at", "ends_at", "status"];
 
 pub(super) const NAME_MAX: usize = 80;
 pub(super) const TEXT_MAX: usize = 60;
 pub(super) const EMAIL_MAX: usize = 254;
-const LIST_MAX: usize = 10;
+pub(super) const LIST_MAX: usize = 10;
 
 /// What the answer says beside the context.
 #[derive(Clone, Copy, Debug)]
@@ -93,29 +94,62 @@ pub fn without_context(
 const PUBLISHED: [&str; 6] =
     ["caller_name", "caller_email", "account_status", "vip_customer", "last_interaction", "preferred_agent"];
 
-#[derive(Serialize)]
-struct Attributes {
+/// Flat attributes for a call flow. All of them are always there, but those that say otherwise.
+/// Texts are one line and hold none of `" \ < > & { }`; objects enter a flow by `| to_json`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StudioAttributes)]
+pub struct Attributes {
+    /// The caller's name; `Unknown` when it is not known.
+    #[schema(max_length = 80, examples("Ann Lee"))]
     caller_name: String,
+    /// Empty when it is not known, or could not be said without altering it.
+    #[schema(max_length = 254, examples("ann.lee@example.com"))]
     caller_email: String,
+    /// As the source says it; empty when it is not known.
+    #[schema(max_length = 60, examples("active"))]
     account_status: String,
+    /// `false` also when it is not known: `missing` tells the two apart.
     vip_customer: bool,
+    /// The time of the last real interaction, RFC 3339; empty when it is not known.
+    #[schema(max_length = 60, examples("2026-05-04T09:30:00Z"))]
     last_interaction: String,
+    /// The name of a TaskRouter worker; empty when it is not known, or could not be one.
+    #[schema(max_length = 64, examples("maria"))]
     preferred_agent: String,
+    /// What is not known, and why: `name:reason` pairs, joined by commas. Beside the words of the
+    /// sources' reasons there are `budget` (left out to keep the answer small) and, when nobody was
+    /// looked up, the `caller_id_status`.
+    #[schema(value_type = String, pattern = "^([a-z_]+:[^,:]+(,[a-z_]+:[^,:]+)*)?$",
+             examples("vip_customer:timeout,account_status:not_found"))]
     missing: Missing,
+    #[schema(schema_with = schema::lookup_status)]
     lookup_status: &'static str,
+    /// When the newest of this was read from a source, RFC 3339 in UTC to the millisecond.
+    #[schema(format = DateTime, examples("2026-05-04T09:30:00.000Z"))]
     lookup_timestamp: String,
+    #[schema(schema_with = schema::caller_id_status)]
     caller_id_status: &'static str,
     #[serde(rename = "match")]
+    #[schema(schema_with = schema::verdict)]
     verdict: &'static str,
+    /// Whether to greet by name: one certain match, a name, and a call whose origin is not in doubt.
     greet_by_name: bool,
+    /// Only there when true: this number calls so often that sources are spared.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     call_burst: bool,
+    #[schema(schema_with = schema::payment_info, required)]
     payment_info: Option<Members>,
+    #[schema(schema_with = schema::appointments)]
     appointments: Vec<Members>,
+    #[schema(schema_with = schema::caller_data)]
     caller_data: Text,
+    /// Only there when `lookup_status` is `failed`: the number in E.164, empty where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, examples("+14155550142"))]
     phone_number: Option<String>,
+    /// Only there when `lookup_status` is `failed`: RFC 3339 in UTC to the millisecond.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, examples("2026-05-04T09:30:00.000Z"))]
     timestamp: Option<String>,
     #[serde(skip)]
     panel: Panel,
@@ -129,20 +163,26 @@ struct Text(String);
 #[derive(Default)]
 struct Missing(Vec<(&'static str, String)>);
 
-/// What the caller panel parses out of `caller_data`: exactly these five keys.
-#[derive(Serialize)]
-struct Panel {
+/// What the caller panel parses out of `caller_data`: exactly these five keys, never null.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallerData)]
+pub struct Panel {
     name: String,
     account_id: String,
     status: String,
+    /// RFC 3339; empty when it is not known.
     last_contact: String,
+    /// The newest first.
+    #[schema(max_items = 10)]
     recent_orders: Vec<Order>,
 }
 
-#[derive(Serialize)]
-struct Order {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallerDataOrder)]
+pub struct Order {
     id: String,
     description: String,
+    /// `2026-05-04`
     date: String,
 }
 

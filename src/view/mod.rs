@@ -6,6 +6,7 @@ pub mod attributes;
 pub mod compare;
 pub mod json;
 pub mod missing;
+pub mod schema;
 pub mod text;
 
 #[cfg(test)]
