@@ -82,9 +82,10 @@ impl Transaction {
     pub(super) async fn execute_all(&mut self, sql: &'static str, rows: Vec<Vec<Datum>>) -> Result<u64, Error> {
         let work = move |connection: &Connection| {
             let mut statement = connection.prepare_cached(sql)?;
+            let places = places(&statement, rows.iter().map(Vec::len).max().unwrap_or_default())?;
             let mut changed = 0;
             for values in &rows {
-                bind(&mut statement, values)?;
+                bind(&mut statement, &places, values)?;
                 changed += statement.raw_execute()?;
             }
             Ok(changed as u64)
@@ -139,7 +140,8 @@ impl Worker {
 
 fn rows(connection: &Connection, sql: &str, values: &[Datum]) -> Result<Vec<Row>, Error> {
     let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, values)?;
+    let places = places(&statement, values.len())?;
+    bind(&mut statement, &places, values)?;
     let columns = statement.column_count();
     let mut answer = statement.raw_query();
     let mut rows = Vec::new();
@@ -156,10 +158,14 @@ fn rows(connection: &Connection, sql: &str, values: &[Datum]) -> Result<Vec<Row>
     Ok(rows)
 }
 
-/// To SQLite, `$1` is a name like any other.
-fn bind(statement: &mut Statement<'_>, values: &[Datum]) -> Result<(), Error> {
-    for (i, value) in values.iter().enumerate() {
-        let Some(index) = statement.parameter_index(&format!("${}", i + 1))? else { continue };
+/// Where `$1`, `$2`, ... stand; to SQLite they are names like any other.
+fn places(statement: &Statement<'_>, values: usize) -> Result<Vec<Option<usize>>, Error> {
+    Ok((1..=values).map(|i| statement.parameter_index(&format!("${i}"))).collect::<Result<_, _>>()?)
+}
+
+fn bind(statement: &mut Statement<'_>, places: &[Option<usize>], values: &[Datum]) -> Result<(), Error> {
+    for (place, value) in places.iter().zip(values) {
+        let Some(index) = *place else { continue };
         match value {
             Datum::Null => statement.raw_bind_parameter(index, rusqlite::types::Null)?,
             Datum::Int(number) => statement.raw_bind_parameter(index, number)?,

@@ -81,13 +81,33 @@ impl Vault {
 
     /// What equal texts in equal places have in common, and nobody can turn back.
     pub(super) fn find(&self, place: Place<'_>, text: &str) -> String {
-        let parts = [place.organization.as_str(), place.table, place.kind, text];
-        hex(&over(self.find.clone(), parts.into_iter()).finalize().into_bytes())
+        let mut mac = self.find.clone();
+        [place.organization.as_str(), place.table, place.kind, text].iter().for_each(|part| add(&mut mac, part));
+        hex(&mac.finalize().into_bytes())
     }
 
     /// The link of a chain: only who has the key can make one.
     pub(super) fn link<'a>(&self, parts: impl Iterator<Item = &'a str>) -> String {
-        hex(&over(self.chain.clone(), parts).finalize().into_bytes())
+        let mut link = self.begin_link();
+        parts.for_each(|part| link.add(part));
+        link.end()
+    }
+
+    pub(super) fn begin_link(&self) -> Link {
+        Link(self.chain.clone())
+    }
+}
+
+/// A link of a chain that is being made, part by part.
+pub(super) struct Link(Hmac<Sha256>);
+
+impl Link {
+    pub(super) fn add(&mut self, part: &str) {
+        add(&mut self.0, part);
+    }
+
+    pub(super) fn end(self) -> String {
+        hex(&self.0.finalize().into_bytes())
     }
 }
 
@@ -103,16 +123,14 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
 }
 
 /// Each part with its length, so that no two lists of parts are alike.
-fn over<'a>(mut mac: Hmac<Sha256>, parts: impl Iterator<Item = &'a str>) -> Hmac<Sha256> {
-    for part in parts {
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part.as_bytes());
-    }
-    mac
+fn add(mac: &mut Hmac<Sha256>, part: &str) {
+    mac.update(&(part.len() as u64).to_be_bytes());
+    mac.update(part.as_bytes());
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// A new key, readable by its owner only. Of several processes that start at once one wins.

@@ -1,5 +1,6 @@
 //! The chain of an organization's rows: appended to, verified, and shortened from the front.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,15 +129,21 @@ pub(super) async fn holds(transaction: &mut Transaction, written: &Written) -> R
 
 /// A row's hash: over the one before and all its columns.
 fn link(vault: &Vault, previous: &str, columns: &[Datum]) -> String {
-    let texts: Vec<String> = columns
-        .iter()
-        .map(|column| match column {
-            Datum::Null => "null".to_owned(),
-            Datum::Int(number) => format!("int {number}"),
-            Datum::Text(text) => format!("text {text}"),
-        })
-        .collect();
-    vault.link(["row", previous].into_iter().chain(texts.iter().map(String::as_str)))
+    let mut link = vault.begin_link();
+    link.add("row");
+    link.add(previous);
+    let mut part = String::new();
+    for column in columns {
+        part.clear();
+        // writing to a String does not fail
+        let _ = match column {
+            Datum::Null => write!(part, "null"),
+            Datum::Int(number) => write!(part, "int {number}"),
+            Datum::Text(text) => write!(part, "text {text}"),
+        };
+        link.add(&part);
+    }
+    link.end()
 }
 
 pub(super) async fn verify(database: &Database, organization: &Organization) -> Result<Chain, Error> {
