@@ -74,9 +74,9 @@ async fn when_all_fail_the_flow_still_gets_a_usable_answer() {
 #[tokio::test]
 async fn the_deadline_ends_the_wait_and_not_the_work() {
     let world = World::start().await;
-    world.slow(Vendor::Salesforce, Duration::from_millis(1_500));
-    world.slow(Vendor::Hubspot, Duration::from_millis(1_500));
-    let form = [("From", world::EVERYWHERE), ("deadline_ms", "1000")];
+    world.slow(Vendor::Salesforce, Duration::from_millis(900));
+    world.slow(Vendor::Hubspot, Duration::from_millis(900));
+    let form = [("From", world::EVERYWHERE), ("deadline_ms", "600")];
     let early = world.studio_with(&form).await;
     assert_eq!(early["lookup_status"], "partial", "{early}");
     assert_ne!(early["caller_name"], "Unknown", "the database was in time");
