@@ -1,6 +1,7 @@
 //! caller-context: from a phone number to one merged caller context, within the deadline.
 //!
-//! Arrows point down: `http` -> `lookup` -> `source`, `store` -> `manifest`, `config` -> `domain`.
+//! Arrows point down: `http` -> `view` -> `lookup` -> `source`, `store` -> `config` -> `manifest` -> `domain`. The whole
+//! table is in docs/ARCHITECTURE.md, and a test reads it.
 
 pub mod app;
 pub mod cli;

@@ -113,6 +113,29 @@ impl Match {
     }
 }
 
+/// What the cache had to say to a question.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CacheState {
+    Hit,
+    Stale,
+    Miss,
+    /// Joined an assembly that somebody else had started.
+    Joined,
+}
+
+impl CacheState {
+    pub const ALL: [Self; 4] = [Self::Hit, Self::Stale, Self::Miss, Self::Joined];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale => "stale",
+            Self::Miss => "miss",
+            Self::Joined => "joined",
+        }
+    }
+}
+
 /// What became of one source in one lookup.
 #[derive(Debug, Clone)]
 pub struct SourceReport {

@@ -11,7 +11,7 @@ pub mod reading;
 pub mod stir;
 pub mod value;
 
-pub use context::{Context, LookupStatus, Match, SourceId, SourceReport, SourceState};
+pub use context::{CacheState, Context, LookupStatus, Match, SourceId, SourceReport, SourceState};
 pub use email::Email;
 pub use field::{Class, NameId, Names, Type, canonical};
 pub use identity::{CallerId, CallerIdRules, CallerIdStatus, Channel, CustomerId, Identity, judge};

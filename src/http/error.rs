@@ -200,11 +200,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_a_page_that_begins_with_it() {
+    fn every_code_has_a_page_with_its_cause_and_its_remedy() {
         for code in Code::ALL {
             let heading = format!("# {}\n", code.as_str());
             assert!(code.page().starts_with(&heading), "{}", code.as_str());
             assert!(code.page().contains(&format!("Status {}", code.status().as_u16())), "{}", code.as_str());
+            let parts = code.page().split_once("\n## What to do\n\n");
+            let (cause, remedy) = parts.unwrap_or_else(|| panic!("{}: no remedy", code.as_str()));
+            let cause = cause.lines().skip(3).collect::<String>();
+            assert!(cause.len() > 20, "{}: the cause is not named", code.as_str());
+            assert!(remedy.trim().len() > 20, "{}: the remedy is not named", code.as_str());
         }
+        let pages = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors")).into_iter().flatten();
+        assert_eq!(pages.count(), Code::ALL.len(), "pages of codes that there are not");
     }
 }

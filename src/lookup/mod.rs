@@ -22,6 +22,7 @@ use tower::retry::budget::TpsBudget;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
+pub use crate::domain::CacheState;
 use crate::domain::{Context, Identity, LookupStatus, NameId, Organization, Outcome, Skip, SourceId, Timed, Value};
 use crate::manifest::plan::Plan;
 use crate::source::{Source, StartError, Upstream};
@@ -74,28 +75,6 @@ pub struct Answer {
     pub cache: CacheState,
     /// The same person is asked about so often that no source was asked this time.
     pub burst: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum CacheState {
-    Hit,
-    Stale,
-    Miss,
-    /// Joined an assembly that somebody else had started.
-    Joined,
-}
-
-impl CacheState {
-    pub const ALL: [Self; 4] = [Self::Hit, Self::Stale, Self::Miss, Self::Joined];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Stale => "stale",
-            Self::Miss => "miss",
-            Self::Joined => "joined",
-        }
-    }
 }
 
 /// Finds out who calls. One per process; cheap to share.

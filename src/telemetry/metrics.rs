@@ -11,8 +11,7 @@ use foldhash::HashMap;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::domain::{Failure, LookupStatus, Organization, Outcome, Skip, SourceId};
-use crate::lookup::CacheState;
+use crate::domain::{CacheState, Failure, LookupStatus, Organization, Outcome, Skip, SourceId};
 use crate::manifest::plan::{OperationId, Plan};
 
 const ANSWERS: &str = "caller_context_answers_total";

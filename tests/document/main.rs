@@ -9,3 +9,4 @@ mod examples;
 mod fuzz;
 mod page;
 mod routes;
+mod texts;
