@@ -45,7 +45,7 @@ fn lookup(c: &mut Criterion) {
     ];
     let setup = Setup { overrides, ..Setup::default() };
     let demo = runtime.block_on(Demo::start(setup, Clock::system())).unwrap();
-    let engine = &demo.app.engine;
+    let engine = demo.app.engine();
     let known = ask(world::EVERYWHERE);
     runtime.block_on(engine.answer(&known));
     c.bench_function("lookup/hit", |b| {

@@ -15,22 +15,15 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use caller_context::app::{App, KeysFrom};
 use caller_context::clock::Clock;
-use caller_context::config::{Config, Layers, View, load};
+use caller_context::config::{Config, Layers, load};
 use caller_context::domain::Organization;
-use caller_context::http::{Edge, Parts};
-use caller_context::lookup::Engine;
-use caller_context::store::Database;
-use caller_context::store::audit::AuditLog;
 use caller_context::store::keys::{Grant, Keys};
-use caller_context::telemetry::Metrics;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 const STUDIO: &str = "/api/studio/context";
 const CONTEXT: &str = "/api/context";
@@ -187,8 +180,12 @@ payment.currency    = "currency"
     )
 }
 
+fn layers(config: &str) -> Layers {
+    Layers::text(config).with("TEST_TWILIO_TOKEN", TOKEN)
+}
+
 fn loaded(config: &str) -> Arc<Config> {
-    match load(&Layers::text(config).with("TEST_TWILIO_TOKEN", TOKEN)) {
+    match load(&layers(config)) {
         Ok(loaded) => Arc::new(loaded.config),
         Err(invalid) => panic!("{invalid}"),
     }
@@ -640,18 +637,9 @@ async fn bytes_of_a_view_are_made_once() {
 async fn narrowed_views_hide_what_was_rendered_before() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().unwrap();
-    let config = loaded(&config("", Upstream::default().start().await, folder.path()));
-    let (tracker, clock, stop) = (TaskTracker::new(), Clock::system(), CancellationToken::new());
-    let database = Database::open(&config.store, &tracker).await.unwrap();
-    let metrics = Metrics::new(&config.plan, []);
-    let engine = Engine::start(&config, clock, tracker.clone(), metrics.clone()).unwrap();
-    let audit = AuditLog::start(database, &config.audit, clock, &tracker);
-    let parts = Parts { config: config.clone(), engine: engine.into(), keys: keys(), audit, metrics, clock, stop };
-    let edge = Edge::new(parts).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (serving, router) = (edge.clone(), caller_context::http::router(edge.clone()).unwrap());
-    spawn(async move { caller_context::http::serve(listener, serving, router, &tracker).await });
+    let config = config("", Upstream::default().start().await, folder.path());
+    let app = App::start(loaded(&config), KeysFrom::Fixed(keys()), Clock::system()).await.unwrap();
+    let address = app.address;
 
     let narrow = Arc::new(AtomicBool::new(false));
     let (mut before, mut after) = (0, 0);
@@ -668,9 +656,8 @@ async fn narrowed_views_hide_what_was_rendered_before() {
         let asked = futures_util::future::join_all(clients.iter().map(&ask));
         let narrowing = async {
             if round == 50 {
-                let mut views = config.views.clone();
-                views.insert("advanced".into(), View { name: "advanced".into(), ..View::default() });
-                edge.replace_views(&views);
+                let narrowed = format!("{config}\n[views.advanced]\nextends = \"basic\"\nclasses = []\n");
+                app.reload(layers(&narrowed)).await.unwrap();
                 narrow.store(true, Ordering::SeqCst);
             }
         };

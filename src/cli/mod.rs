@@ -259,9 +259,7 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
 
 /// The configuration as `serve` would use it; its problems are printed.
 fn loaded(args: &ConfigArgs) -> anyhow::Result<Result<Loaded, ExitCode>> {
-    let beside = Path::new("config.toml");
-    let path = args.config.as_deref().or_else(|| beside.exists().then_some(beside));
-    let layers = Layers::read(path, environment())?;
+    let layers = layers(args.config.as_deref())?;
     Ok(match config::load(&layers) {
         Ok(loaded) => Ok(loaded),
         Err(invalid) => {
@@ -269,6 +267,12 @@ fn loaded(args: &ConfigArgs) -> anyhow::Result<Result<Loaded, ExitCode>> {
             Err(ExitCode::from(78)) // EX_CONFIG
         }
     })
+}
+
+/// What the configuration is made of.
+fn layers(path: Option<&Path>) -> Result<Layers, config::Unreadable> {
+    let beside = Path::new("config.toml");
+    Layers::read(path.or_else(|| beside.exists().then_some(beside)), environment())
 }
 
 /// What is not text cannot be a name or a value of ours.
@@ -329,6 +333,8 @@ async fn serve(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     }
     let traces = Traces::from_environment()?;
     let app = App::start(Arc::new(loaded.config), KeysFrom::Store, Clock::system()).await?;
+    let path = args.config.clone();
+    app.follow(Box::new(move || layers(path.as_deref())), loaded.made_from);
     tracing::info!(address = %app.address, "answering");
     notify::supervisor("READY=1");
     let stopping = async {

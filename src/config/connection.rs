@@ -222,6 +222,7 @@ pub(super) fn http(
         Some((url::Url::parse(&url).ok(), *origin))
     });
     let hosts = hosts(manifest, settings, known.as_ref().and_then(|(url, _)| url.as_ref()));
+    let origin = known.as_ref().and_then(|(url, _)| url.as_ref()).map(|url| url.origin().ascii_serialization().into());
     if let Some((url, origin)) = known {
         check_address(url, origin, &hosts, allow_private, diagnostics);
     }
@@ -240,7 +241,7 @@ pub(super) fn http(
         connected = false;
     }
     let auth = auth.unwrap_or(Auth::None);
-    let upstream = HttpUpstream { hosts, allow_private, auth, max_answer_bytes };
+    let upstream = HttpUpstream { origin, hosts, allow_private, auth, max_answer_bytes };
     Some(Http { upstream: (Upstream::Http(upstream), connected), base_url })
 }
 

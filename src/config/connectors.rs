@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::load::Layers;
+use super::made_from::Reading;
 use super::secret::{refuse_writable, writable_by_others};
 use crate::manifest::builtin;
 use crate::manifest::compile::is_whole;
@@ -18,7 +19,13 @@ pub(super) struct Connectors {
 }
 
 impl Connectors {
-    pub fn read(layers: &Layers, folder: &str, files: &mut Files, diagnostics: &Diagnostics) -> Self {
+    pub fn read(
+        layers: &Layers,
+        folder: &str,
+        files: &mut Files,
+        reading: &Reading,
+        diagnostics: &Diagnostics,
+    ) -> Self {
         let mut connectors = Self { manifests: BTreeMap::new(), dropped_in: Vec::new() };
         let built_in = builtin::ALL.iter().filter(|(vendor, _)| !layers.manifests.contains_key(*vendor)).copied();
         let in_memory = layers.manifests.iter().map(|(vendor, text)| (vendor.as_str(), text.as_str()));
@@ -26,6 +33,7 @@ impl Connectors {
             let file = files.add(format!("built-in connectors/{vendor}.toml"), text);
             connectors.add(vendor.into(), file, files, diagnostics);
         }
+        reading.borrow_mut().folders.extend(layers.beside.iter().map(|beside| beside.join(folder)));
         let found = layers.beside.iter().map(|beside| beside.join(folder)).find(|folder| folder.is_dir());
         let Some(folder) = found else { return connectors };
         let mut paths: Vec<std::path::PathBuf> = std::fs::read_dir(&folder)
@@ -36,6 +44,7 @@ impl Connectors {
         for path in paths {
             let Some(vendor) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
             let text = std::fs::read_to_string(&path);
+            reading.borrow_mut().add_file(&path, text.as_deref().ok());
             let file = files.add(path.display().to_string(), text.as_deref().unwrap_or_default());
             let start = Origin { file, start: 0, end: 1 };
             if text.is_err() {

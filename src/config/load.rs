@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::connectors::Connectors;
 use super::layering::{self, Settings};
+use super::made_from::{MadeFrom, Reading};
 use super::secret::{References, refuse_writable, writable_by_others};
 use super::{Config, sections, sources, views, vocabulary};
 use crate::domain::Names;
@@ -34,6 +35,8 @@ pub struct Layers {
     pub manifests: BTreeMap<String, String>,
     /// All variables; what `env:` references and overrides are taken from.
     pub environment: BTreeMap<String, String>,
+    /// What was read so far.
+    read: MadeFrom,
 }
 
 /// A file that was read, and where it came from.
@@ -84,6 +87,7 @@ impl Layers {
         if let Some(path) = path {
             let text = std::fs::read_to_string(path).map_err(|source| Unreadable { path: path.into(), source })?;
             let name = path.display().to_string();
+            layers.read.add_file(path, Some(&text));
             // the reference itself, untouched, says nothing that is not built in
             layers.file = (text != REFERENCE).then(|| LayerFile { name, text, path: Some(path.into()) });
             layers.folder = path.parent().map(Path::to_owned).unwrap_or_default();
@@ -108,6 +112,7 @@ pub struct Loaded {
     pub files: Files,
     /// Sources of the reference that are not used, and why.
     pub left_out: Vec<LeftOut>,
+    pub made_from: MadeFrom,
     pub(super) tree: Table,
     pub(super) settings: Vec<Settings>,
 }
@@ -137,6 +142,15 @@ pub struct LeftOut {
 pub struct Invalid {
     pub diagnostics: Vec<Diagnostic>,
     pub files: Files,
+    /// What was read before it was found wrong.
+    pub made_from: MadeFrom,
+}
+
+impl Invalid {
+    /// What keeps it from being used.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error)
+    }
 }
 
 /// Every problem as people read it, and how many there are.
@@ -166,6 +180,21 @@ pub fn load_str(text: &str) -> Result<Loaded, Invalid> {
 
 /// Reads, layers, decodes and checks everything.
 pub fn load(layers: &Layers) -> Result<Loaded, Invalid> {
+    load_with(layers, Names::default())
+}
+
+/// The same, to take the place of a configuration that is in force. Names keep the ids they have in
+/// that one, so that what is kept under them goes on; a plan that is the same is the same `Arc`.
+pub fn load_after(layers: &Layers, earlier: &Config) -> Result<Loaded, Invalid> {
+    let mut loaded = load_with(layers, Names::after(&earlier.plan.names))?;
+    if loaded.config.plan == earlier.plan {
+        loaded.config.plan = earlier.plan.clone();
+    }
+    Ok(loaded)
+}
+
+fn load_with(layers: &Layers, names: Names) -> Result<Loaded, Invalid> {
+    let reading = Reading::new(layers.read.clone());
     let mut files = Files::default();
     let diagnostics = Diagnostics::default();
     let texts = Texts::add(layers, &mut files, &diagnostics);
@@ -174,9 +203,15 @@ pub fn load(layers: &Layers) -> Result<Loaded, Invalid> {
     let tree = texts.merged();
     let root_origin = Origin { file: 0, start: 0, end: 0 };
     let folder = vocabulary::connectors_folder(&Reader::new(&tree, root_origin, &diagnostics));
-    let connectors = Connectors::read(layers, &folder, &mut files, &diagnostics);
+    let connectors = Connectors::read(layers, &folder, &mut files, &reading, &diagnostics);
     let root = Reader::new(&tree, root_origin, &diagnostics);
-    let config = decode(&root, layers, &settings, &connectors, &left_out, &files);
+    let references = References {
+        environment: &layers.environment,
+        folder: &layers.folder,
+        reading: &reading,
+        diagnostics: &diagnostics,
+    };
+    let config = decode(&root, names, references, &settings, &connectors, &left_out, &files);
     for known in ["connectors", "pool", "sources"] {
         let _ = root.node(known);
     }
@@ -184,24 +219,22 @@ pub fn load(layers: &Layers) -> Result<Loaded, Invalid> {
     match config {
         Some(config) if !diagnostics.has_errors() => {
             let warnings = diagnostics.into_list();
-            Ok(Loaded { config, warnings, files, left_out, tree, settings })
+            Ok(Loaded { config, warnings, files, left_out, made_from: reading.into_inner(), tree, settings })
         }
-        _ => Err(Invalid { diagnostics: diagnostics.into_list(), files }),
+        _ => Err(Invalid { diagnostics: diagnostics.into_list(), files, made_from: reading.into_inner() }),
     }
 }
 
 fn decode(
     root: &Reader<'_>,
-    layers: &Layers,
+    mut names: Names,
+    references: References<'_>,
     settings: &[Settings],
     connectors: &Connectors,
     left_out: &[LeftOut],
     files: &Files,
 ) -> Option<Config> {
-    let references =
-        References { environment: &layers.environment, folder: &layers.folder, diagnostics: root.diagnostics };
     let built_in = |origin: Origin| origin.file == Texts::REFERENCE;
-    let mut names = Names::default();
     vocabulary::fields(root, &mut names);
     let inputs = vocabulary::inputs(root, &mut names);
     let never = vocabulary::never(root);

@@ -7,6 +7,7 @@ mod database;
 mod explain;
 mod layering;
 mod load;
+mod made_from;
 mod secret;
 mod section;
 mod sections;
@@ -22,7 +23,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use load::{Invalid, LayerFile, Layers, LeftOut, Loaded, REFERENCE, Unreadable, load, load_str};
+pub use load::{Invalid, LayerFile, Layers, LeftOut, Loaded, REFERENCE, Unreadable, load, load_after, load_str};
+pub use made_from::MadeFrom;
 
 use crate::domain::{Class, NameId, Organization};
 use crate::manifest::plan::Plan;
@@ -68,6 +70,17 @@ pub struct Server {
     pub body_max: usize,
     /// How long shutdown waits for answers in flight.
     pub shutdown_grace: Duration,
+    pub reload: Reload,
+}
+
+/// When the configuration is loaded anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// On SIGHUP, and when a file that it was made from changes.
+    OnChange,
+    /// On SIGHUP only.
+    Signal,
+    Off,
 }
 
 /// `[lookup]`
@@ -88,7 +101,7 @@ pub struct Lookup {
 }
 
 /// `[cache]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cache {
     pub contexts_max_bytes: u64,
     pub rendered_max_bytes: u64,
@@ -133,7 +146,7 @@ pub struct TwilioAccount {
 }
 
 /// `[views.<name>]`: what a reader may see. Fields win over classes; `hide` wins over both.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct View {
     pub name: Arc<str>,
     pub classes: Vec<Class>,
@@ -155,7 +168,7 @@ pub enum Mask {
 }
 
 /// `[merge]`: who wins, per field; sources not named come after, in order of their definition.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Merge {
     /// The order for fields that have none of their own, as indexes into `Plan::sources`.
     pub order: Vec<crate::domain::SourceId>,
@@ -185,7 +198,7 @@ pub struct Audit {
 }
 
 /// `[limits]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Lookups that reach a source, per key and per minute.
     pub misses_per_key: u32,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+use super::made_from::Reading;
 use crate::manifest::diagnostic::{Diagnostics, Origin};
 use crate::manifest::tree::{Node, wrong_type};
 
@@ -15,6 +16,7 @@ pub(super) struct References<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// Where relative paths start.
     pub folder: &'a Path,
+    pub reading: &'a Reading,
     pub diagnostics: &'a Diagnostics,
 }
 
@@ -74,11 +76,13 @@ impl References<'_> {
 
     fn file(&self, path: &str, origin: Origin) -> Resolved<String> {
         let path = self.folder.join(path);
+        let text = std::fs::read_to_string(&path);
+        self.reading.borrow_mut().add_file(&path, text.as_deref().ok());
         if writable_by_others(&path) {
             refuse_writable(self.diagnostics, origin, &path);
             return Resolved::Wrong;
         }
-        match std::fs::read_to_string(&path) {
+        match text {
             Ok(text) if !text.trim().is_empty() => Resolved::Given(text.trim().to_owned()),
             _ => Resolved::Unset(format!("the file {}", path.display())),
         }

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::secret::{References, Resolved};
 use super::section::{Section, hours, ms};
 use super::{
-    Audit, Cache, Limits, Logging, Lookup, OrganizationRules, PhoneRules, Server, Store, Studio, TwilioAccount,
+    Audit, Cache, Limits, Logging, Lookup, OrganizationRules, PhoneRules, Reload, Server, Store, Studio, TwilioAccount,
 };
 use crate::domain::Organization;
 use crate::manifest::diagnostic::{Diagnostics, Origin};
@@ -32,6 +32,11 @@ pub(super) fn server(root: &Reader<'_>) -> Option<Server> {
         studio_body_max: section.bytes("studio_body_max", 1 << 10..=1 << 20).try_into().unwrap_or_default(),
         body_max: section.bytes("body_max", 1 << 10..=1 << 26).try_into().unwrap_or_default(),
         shutdown_grace: section.duration("shutdown_grace", ms(0)..=ms(300_000)),
+        reload: match section.word("reload", &["on-change", "signal", "off"]) {
+            "signal" => Reload::Signal,
+            "off" => Reload::Off,
+            _ => Reload::OnChange,
+        },
     };
     if !server.listen.ip().is_loopback() && server.trusted_proxies.is_empty() {
         section.diagnostics().error_help(

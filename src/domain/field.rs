@@ -176,7 +176,7 @@ pub enum Kind {
     BuiltIn,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Name {
     pub text: Arc<str>,
     pub ty: Type,
@@ -185,27 +185,51 @@ pub struct Name {
 
 /// All names of one configuration, interned. Canonical fields come first, in the order of
 /// [`CANONICAL`], so their ids are the same in every configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Names {
     names: Vec<Name>,
     by_text: HashMap<Arc<str>, NameId>,
+    /// Of an earlier configuration, and not of this one so far. Their ids are given to nobody
+    /// else: values of before may be kept under them.
+    former: HashMap<Arc<str>, NameId>,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        let mut names = Self { names: Vec::new(), by_text: HashMap::new() };
-        for (text, ty, class) in CANONICAL {
-            names.intern(text, *ty, Kind::Field(*class));
-        }
+        let mut names = Self { names: Vec::new(), by_text: HashMap::new(), former: HashMap::new() };
+        names.intern_canonical();
         names
     }
 }
 
 impl Names {
+    /// The canonical fields alone, as they are without a configuration; whatever else is interned
+    /// gets the id that it had in an earlier one, if it had one and means the same.
+    pub fn after(earlier: &Self) -> Self {
+        let former = earlier.former.iter().chain(&earlier.by_text).map(|(text, id)| (text.clone(), *id));
+        let mut names = Self { names: earlier.names.clone(), by_text: HashMap::new(), former: former.collect() };
+        names.intern_canonical();
+        names
+    }
+
+    fn intern_canonical(&mut self) {
+        for (text, ty, class) in CANONICAL {
+            self.intern(text, *ty, Kind::Field(*class));
+        }
+    }
+
     /// The id of `text`, made if new. The type and kind of a name that exists stay as they are.
     pub fn intern(&mut self, text: &str, ty: Type, kind: Kind) -> NameId {
         if let Some(id) = self.by_text.get(text) {
             return *id;
+        }
+        if let Some(id) = self.former.remove(text)
+            && let Some(name) = self.names.get_mut(usize::from(id.0))
+            && name.ty == ty
+        {
+            name.kind = kind;
+            self.by_text.insert(name.text.clone(), id);
+            return id;
         }
         let id = NameId(u16::try_from(self.names.len()).unwrap_or(u16::MAX));
         let text: Arc<str> = text.into();
@@ -247,12 +271,12 @@ impl Names {
         }
     }
 
-    /// In the order in which they were interned.
+    /// Those of this configuration, by their ids.
     pub fn iter(&self) -> impl Iterator<Item = (NameId, &Name)> {
-        (0..).map(NameId).zip(self.names.iter())
+        (0..).map(NameId).zip(self.names.iter()).filter(|(id, name)| self.by_text.get(&name.text) == Some(id))
     }
 
-    /// How many names there are.
+    /// One more than the greatest id.
     pub fn len(&self) -> usize {
         self.names.len()
     }

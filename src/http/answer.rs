@@ -60,7 +60,6 @@ pub struct RenderKey {
     revision: u64,
     view: ViewId,
     shape: Shape,
-    generation: u64,
 }
 
 /// Bytes of views, bounded by what they weigh.
@@ -136,20 +135,20 @@ impl Edge {
         call_sid: Option<Arc<str>>,
         explain: bool,
     ) -> Result<Arc<Rendered>, store::Error> {
-        let policy = self.policy.load();
+        let policy = &self.policy;
         let view = policy.find(&reader.view);
         let rendered = if explain {
             let explain = Explain { now: self.clock.now(), cache: answer.cache };
-            Arc::new(self.render(&policy, view, answer, shape, Some(explain)))
+            Arc::new(self.render(policy, view, answer, shape, Some(explain)))
         } else {
-            self.rendered(&policy, view, answer, shape)
+            self.rendered(policy, view, answer, shape)
         };
         let delivery = Delivery {
             organization: reader.organization.clone(),
             reader: reader.id.clone(),
             view: policy.view(view).name.clone(),
             surface: shape.surface().as_str(),
-            identity: answer.context.identity.clone(),
+            identity: Some(answer.context.identity.clone()),
             call_sid,
             sources: rendered.sources.clone(),
             fields: rendered.fields.clone(),
@@ -173,7 +172,6 @@ impl Edge {
             revision: answer.context.revision,
             view,
             shape,
-            generation: policy.generation(),
         };
         if let Some(rendered) = self.rendered.get(&key) {
             self.metrics.rendered_hit.increment(1);

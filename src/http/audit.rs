@@ -65,12 +65,14 @@ pub struct Row<'a> {
     /// How many deliveries the row stands for.
     #[schema(minimum = 1)]
     count: i64,
-    /// What was asked: `studio`, `context`, `lookup` (the command line) or `forget`.
+    /// What was asked: `studio`, `context`, `lookup` (the command line) or `forget`; `reload` where a
+    /// new configuration shows more, or asks elsewhere.
     surface: &'a str,
-    /// The public id of the key, or `twilio:<AccountSid>` for requests that Twilio signed.
+    /// The public id of the key, or `twilio:<AccountSid>` for requests that Twilio signed;
+    /// `configuration` for a reload.
     reader: &'a str,
     view: &'a str,
-    /// `phone`, `email` or `customer_id`.
+    /// `phone`, `email` or `customer_id`; `none` for a reload.
     caller_kind: &'a str,
     /// The number in E.164, the address or the id.
     caller: &'a str,

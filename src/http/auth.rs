@@ -111,8 +111,7 @@ impl Edge {
     }
 
     pub(super) fn is_admin(&self, grant: &Grant) -> bool {
-        let policy = self.policy.load();
-        policy.view(policy.find(&grant.view)).admin
+        self.policy.view(self.policy.find(&grant.view)).admin
     }
 }
 
@@ -121,7 +120,7 @@ impl Edge {
 /// Twilio's) keeps being answered, and guessing goes on unheard.
 pub struct WrongKeys {
     limit: u32,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -150,7 +149,12 @@ const KEYS: usize = 256;
 
 impl WrongKeys {
     pub fn new(limit: u32) -> Self {
-        Self { limit, state: Mutex::default() }
+        Self { limit, state: Arc::default() }
+    }
+
+    /// Another limit for the same peers.
+    pub fn with_limit(&self, limit: u32) -> Self {
+        Self { limit, state: self.state.clone() }
     }
 
     fn judge(&self, address: IpAddr, right_key: Option<&Arc<str>>, now: impl Fn() -> Instant) -> Heard {

@@ -149,7 +149,7 @@ impl Edge {
             reader: reader.id,
             view: reader.view,
             surface: "forget",
-            identity,
+            identity: Some(identity),
             call_sid: call_sid(parameters.get("call_sid")),
             sources: Arc::default(),
             fields: Arc::default(),

@@ -6,6 +6,7 @@ mod audit;
 mod auth;
 mod callers;
 mod context;
+mod current;
 mod docs;
 mod error;
 mod openapi;
@@ -23,7 +24,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::domain::identity::ListError;
 use crate::domain::{NameId, Value};
 use crate::lookup::Engine;
@@ -33,6 +34,7 @@ use crate::telemetry::Metrics;
 use crate::view::Policy;
 
 pub(crate) use callers::{Call, Callers};
+pub use current::{Current, Serving, Standing};
 pub use router::router;
 pub use server::serve;
 
@@ -48,7 +50,7 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
-/// Everything a request needs. One per process.
+/// Everything a request needs. A reload makes another: see [`Current`].
 pub struct Edge {
     config: Arc<Config>,
     engine: Arc<Engine>,
@@ -57,7 +59,8 @@ pub struct Edge {
     metrics: Arc<Metrics>,
     clock: Clock,
     stop: CancellationToken,
-    policy: ArcSwap<Policy>,
+    policy: Policy,
+    /// Made by this policy: what another one showed is in another edge.
     rendered: answer::RenderedCache,
     /// The inputs of a request that names none.
     defaults: Arc<[(NameId, Value)]>,
@@ -66,6 +69,7 @@ pub struct Edge {
     proxies: peer::Proxies,
     callers: Callers,
     empty_widgets: studio::EmptyWidgets,
+    standing: Arc<ArcSwap<Standing>>,
 }
 
 /// What keeps the edge from starting.
@@ -85,17 +89,48 @@ impl Edge {
     /// # Errors
     /// When the configuration holds lists that cannot be used.
     pub fn new(parts: Parts) -> Result<Arc<Self>, Error> {
+        Self::make(parts, None)
+    }
+
+    /// An edge for another configuration. It goes on with what this one knows of its peers; nothing
+    /// that this one rendered is in it.
+    ///
+    /// # Errors
+    /// When the configuration holds lists that cannot be used.
+    pub fn after(&self, config: Arc<Config>, engine: Arc<Engine>, metrics: Arc<Metrics>) -> Result<Arc<Self>, Error> {
+        let parts = Parts {
+            config,
+            engine,
+            metrics,
+            keys: self.keys.clone(),
+            audit: self.audit.clone(),
+            clock: self.clock,
+            stop: self.stop.clone(),
+        };
+        Self::make(parts, Some(self))
+    }
+
+    fn make(parts: Parts, earlier: Option<&Self>) -> Result<Arc<Self>, Error> {
         let config = parts.config;
-        let policy = Policy::new(parts.engine.plan().clone(), &config.views, 0);
+        let policy = Policy::new(parts.engine.plan().clone(), &config.views);
         Ok(Arc::new(Self {
             callers: Callers::new(&config)?,
             proxies: peer::Proxies::parse(&config.server.trusted_proxies)?,
             accounts: twilio_signature::Accounts::of(&config),
-            wrong_keys: auth::WrongKeys::new(config.limits.wrong_keys_per_peer),
-            policy: ArcSwap::from_pointee(policy),
+            wrong_keys: match earlier {
+                Some(earlier) => earlier.wrong_keys.with_limit(config.limits.wrong_keys_per_peer),
+                None => auth::WrongKeys::new(config.limits.wrong_keys_per_peer),
+            },
+            policy,
             rendered: answer::rendered_cache(config.cache.rendered_max_bytes),
             defaults: answer::default_inputs(&config.inputs),
-            empty_widgets: studio::EmptyWidgets::default(),
+            empty_widgets: earlier.map(|earlier| earlier.empty_widgets.clone()).unwrap_or_default(),
+            standing: match earlier {
+                Some(earlier) => earlier.standing.clone(),
+                None => {
+                    Arc::new(ArcSwap::from_pointee(Standing { loaded_at: parts.clock.now(), ..Standing::default() }))
+                }
+            },
             engine: parts.engine,
             keys: parts.keys,
             audit: parts.audit,
@@ -106,8 +141,24 @@ impl Edge {
         }))
     }
 
-    /// Puts new views in force. Nothing rendered under the old ones is served from then on.
-    pub fn replace_views(&self, views: &std::collections::BTreeMap<Arc<str>, config::View>) {
-        self.policy.rcu(|old| Policy::new(self.engine.plan().clone(), views, old.generation() + 1));
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What `/readyz` says of the configuration; the same for all edges of the process.
+    pub fn standing(&self) -> &ArcSwap<Standing> {
+        &self.standing
     }
 }

@@ -7,13 +7,14 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Edge;
 use super::auth::BEARER;
 use super::error::Code;
 use super::peer::Peer;
+use super::{Edge, Standing};
 use crate::lookup::SourceHealth;
 
 /// `GET /healthz`: the process runs.
@@ -34,6 +35,10 @@ pub struct Ready {
     audit: Option<Audit>,
     /// For administrators and for peers on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Configuration)]
+    configuration: Option<Configuration>,
+    /// For administrators and for peers on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Vec<Source>)]
     sources: Option<Vec<Source>>,
 }
@@ -48,6 +53,22 @@ pub struct Audit {
     waiting: usize,
     /// The last write failed; writes are tried again.
     failing: bool,
+}
+
+/// Whether the configuration in force is what the files say.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ConfigurationStanding)]
+pub struct Configuration {
+    /// When it was put in force.
+    #[schema(value_type = String, format = DateTime)]
+    loaded_at: Timestamp,
+    /// The files say something else since then, which has problems: the log says which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime)]
+    outdated_since: Option<Timestamp>,
+    /// Keys whose new values take a restart.
+    #[schema(value_type = Vec<String>)]
+    takes_restart: Vec<&'static str>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -80,6 +101,10 @@ pub async fn readyz(State(edge): State<Arc<Edge>>, Extension(peer): Extension<Pe
     };
     let insider = peer.local || headers.contains_key(header::AUTHORIZATION) && edge.admin(peer, &headers).is_ok();
     let audit = insider.then_some(Audit { lost: audit.lost, waiting: audit.waiting, failing: audit.failing });
+    let configuration = insider.then(|| {
+        let Standing { loaded_at, outdated_since, takes_restart } = Standing::clone(&edge.standing.load());
+        Configuration { loaded_at, outdated_since, takes_restart }
+    });
     let sources = insider.then(|| {
         let sources = edge.engine.health().into_iter();
         let source = |s: SourceHealth| Source {
@@ -90,7 +115,7 @@ pub async fn readyz(State(edge): State<Arc<Edge>>, Extension(peer): Extension<Pe
         };
         sources.map(source).collect()
     });
-    json(code, &Ready { status, audit, sources })
+    json(code, &Ready { status, audit, configuration, sources })
 }
 
 /// `GET /metrics` in Prometheus' text format.

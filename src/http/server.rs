@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
@@ -28,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::{Edge, studio};
+use super::{Current, studio};
 use crate::telemetry::metrics::Refusal;
 
 /// Headers of one request, in bytes.
@@ -51,15 +50,18 @@ where
 
 /// Serves until the edge's `stop` is cancelled, then finishes the answers in flight, for at
 /// most the configured grace.
-pub async fn serve(listener: TcpListener, edge: Arc<Edge>, router: Router, tracker: &TaskTracker) {
-    let server = &edge.config.server;
+pub async fn serve(listener: TcpListener, current: Arc<Current>, tracker: &TaskTracker) {
+    let (stop, max_connections) = {
+        let edge = &current.get().edge;
+        (edge.stop.clone(), edge.config.server.max_connections)
+    };
     let builder = builder(tracker.clone());
-    let permits = Arc::new(Semaphore::new(server.max_connections));
+    let permits = Arc::new(Semaphore::new(max_connections));
     let (lines, graceful, cut) = (Lines::default(), GracefulShutdown::new(), CancellationToken::new());
     loop {
         let accepted = tokio::select! {
             // Dropping an accept loses no connection: it stays in the backlog.
-            () = edge.stop.cancelled() => break,
+            () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, address)) = accepted else {
@@ -75,13 +77,12 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, router: Router, track
             },
             Err(_) => {
                 // Closed at once: a caller's flow goes on sooner than if it waited in a queue.
-                edge.metrics.refused(Refusal::Connections);
+                current.get().edge.metrics.refused(Refusal::Connections);
                 continue;
             }
         };
         let connection = Connection {
-            edge: edge.clone(),
-            router: router.clone(),
+            current: current.clone(),
             address,
             _permit: permit,
             watcher: graceful.watcher(),
@@ -90,7 +91,8 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, router: Router, track
         tracker.spawn(connection.run(builder.clone(), stream));
     }
     drop(listener);
-    if tokio::time::timeout(server.shutdown_grace, graceful.shutdown()).await.is_err() {
+    let grace = current.get().edge.config.server.shutdown_grace;
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("answers in flight are cut off: the shutdown's grace has passed");
     }
     cut.cancel();
@@ -212,8 +214,7 @@ impl Drop for Busy<'_> {
 }
 
 struct Connection {
-    edge: Arc<Edge>,
-    router: Router,
+    current: Arc<Current>,
     address: SocketAddr,
     _permit: OwnedSemaphorePermit,
     watcher: Watcher,
@@ -222,8 +223,7 @@ struct Connection {
 
 /// What answers the requests of one connection.
 struct Conversation {
-    edge: Arc<Edge>,
-    router: Router,
+    current: Arc<Current>,
     address: SocketAddr,
     line: OpenLine,
 }
@@ -233,11 +233,15 @@ type AnswerBody = Either<Full<Bytes>, Body>;
 
 impl Connection {
     async fn run(self, builder: Builder<Tracked>, stream: TcpStream) {
-        let Self { edge, router, address, _permit, watcher, line } = self;
+        let Self { current, address, _permit, watcher, line } = self;
+        // not the edge itself: a connection outlives many
+        let (metrics, patience) = {
+            let edge = &current.get().edge;
+            (edge.metrics.clone(), edge.config.server.header_timeout)
+        };
         let _ = stream.set_nodelay(true);
-        let (metrics, patience) = (edge.metrics.clone(), edge.config.server.header_timeout);
         metrics.connections.increment(1.0);
-        let conversation = Arc::new(Conversation { edge, router, address, line });
+        let conversation = Arc::new(Conversation { current, address, line });
         let service = service_fn(|request| {
             let conversation = conversation.clone();
             async move { Ok::<_, Infallible>(conversation.line.busy(conversation.answer(request)).await) }
@@ -258,16 +262,18 @@ impl Conversation {
         if request.version() == Version::HTTP_2 {
             self.line.line.http2.store(true, Ordering::Relaxed);
         }
-        let peer = self.edge.proxies.peer(self.address.ip(), request.headers());
+        let serving = self.current.get();
+        let edge = &serving.edge;
+        let peer = edge.proxies.peer(self.address.ip(), request.headers());
         let mut response = if request.uri().path() == studio::PATH {
-            match studio::answer(&self.edge, peer, request).await {
+            match studio::answer(edge, peer, request).await {
                 Ok(attributes) => whole(attributes),
                 Err(refused) => refused.map(Either::Right),
             }
         } else {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
-            match self.router.clone().oneshot(request).await {
+            match serving.router.clone().oneshot(request).await {
                 Ok(response) => response.map(Either::Right),
                 Err(never) => match never {},
             }

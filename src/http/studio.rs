@@ -81,8 +81,8 @@ where
 }
 
 /// Flows that were warned of; a bounded number of them.
-#[derive(Default)]
-pub struct EmptyWidgets(Mutex<HashSet<Arc<str>>>);
+#[derive(Default, Clone)]
+pub struct EmptyWidgets(Arc<Mutex<HashSet<Arc<str>>>>);
 
 impl EmptyWidgets {
     fn first_time(&self, flow: &Arc<str>) -> bool {

@@ -217,8 +217,11 @@ impl Assembly {
     async fn start(&mut self, id: OperationId, operation: &Operation, plan: &Arc<Plan>) -> bool {
         let values: Arc<[(NameId, Value)]> =
             operation.inputs.iter().filter_map(|name| Some((*name, self.on_table(*name)?.clone()))).collect();
-        let key =
-            ReadingKey { organization: self.person.organization().clone(), operation: id, inputs: values.clone() };
+        let key = ReadingKey {
+            organization: self.person.organization().clone(),
+            operation: self.shared.edition(id),
+            inputs: values.clone(),
+        };
         let source = plan.source(operation.source);
         let now = self.shared.clock.now();
         let kept = self.shared.cache.reading(&key, source, now).await;
@@ -431,6 +434,7 @@ impl Assembly {
                 false => fresh,
             },
             stale: std::sync::OnceLock::new(),
+            recipe: self.shared.recipe.clone(),
             context,
         }
     }
@@ -508,7 +512,8 @@ async fn read_once(shared: &Shared, asked: Asked) -> (Outcome, Timestamp) {
     };
     if let Outcome::Found(reading) | Outcome::NotFound(reading) = &outcome {
         let found = matches!(outcome, Outcome::Found(_));
-        shared.cache.keep_reading(key, Timed { reading: reading.clone(), found, read_at }, epoch).await;
+        let timed = Timed { reading: reading.clone(), found, read_at };
+        shared.cache.keep_reading(key, timed, &shared.plan, epoch).await;
     }
     shared.metrics.outcome(person.organization(), id, &outcome);
     if let Some(metrics) = shared.metrics.source(source_id)

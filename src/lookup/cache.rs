@@ -12,9 +12,10 @@ use foldhash::fast::RandomState as FastHash;
 use jiff::{SignedDuration, Timestamp};
 use moka::future::Cache as Moka;
 
+use super::{Edition, Recipe};
 use crate::domain::field::Kind;
 use crate::domain::{Class, Context, Identity, NameId, Organization, Timed, Value, canonical};
-use crate::manifest::plan::{OperationId, Plan, Source};
+use crate::manifest::plan::{Plan, Source};
 
 /// Whose context it is: the key of the cache of contexts. There is no key without organization.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -51,13 +52,15 @@ impl Person {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ReadingKey {
     pub organization: Organization,
-    pub operation: OperationId,
+    pub operation: Edition,
     pub inputs: Arc<[(NameId, Value)]>,
 }
 
 /// A context in the cache, and until when it may be used.
 pub struct Kept {
     pub context: Arc<Context>,
+    /// By which it was made. Under another one it is no answer.
+    pub recipe: Arc<Recipe>,
     /// Every reading is fresh until then.
     pub fresh_until: Timestamp,
     /// No reading that was found is older than its keep window until then.
@@ -129,11 +132,19 @@ pub fn plus(at: Timestamp, window: Duration) -> Timestamp {
 
 pub struct Cache {
     contexts: Moka<Person, Arc<Kept>, FastHash>,
-    readings: Moka<ReadingKey, Timed>,
+    readings: Moka<ReadingKey, KeptReading>,
     people: Arc<ReverseIndex<Person>>,
     questions: Arc<ReverseIndex<ReadingKey>>,
     tracer: Tracer,
     forgotten: Mutex<HashMap<Organization, u64>>,
+}
+
+/// A reading in the cache.
+#[derive(Clone)]
+struct KeptReading {
+    timed: Timed,
+    /// By which it was read: what its names mean.
+    plan: Arc<Plan>,
 }
 
 /// How often an organization had somebody forgotten when a flight began: what began before the
@@ -143,11 +154,11 @@ pub struct Epoch(u64);
 
 impl Cache {
     /// `max_bytes` is shared evenly between contexts and readings.
-    pub fn new(plan: Arc<Plan>, max_bytes: u64) -> Self {
+    pub fn new(plan: &Plan, max_bytes: u64) -> Self {
         // nothing is used beyond its windows; this only gives memory back
         let longest =
             plan.sources.iter().map(|s| s.keep.max(s.fresh).max(s.not_found)).max().unwrap_or(DAY).min(30 * DAY);
-        let tracer = Tracer { hasher: RandomState::new(), plan };
+        let tracer = Tracer { hasher: RandomState::new() };
         let (people, questions) = (Arc::<ReverseIndex<Person>>::default(), Arc::<ReverseIndex<ReadingKey>>::default());
         let (index, trace) = (people.clone(), tracer.clone());
         let contexts = Moka::builder()
@@ -155,16 +166,18 @@ impl Cache {
             .time_to_live(longest)
             .weigher(|_, kept: &Arc<Kept>| u32::try_from(kept.weight()).unwrap_or(u32::MAX))
             .eviction_listener(move |person: Arc<Person>, kept: Arc<Kept>, _| {
-                index.remove(&person, &trace.of_context(&person, &kept.context));
+                index.remove(&person, &trace.of_context(&person, &kept));
             })
             .build_with_hasher(FastHash::default());
         let (index, trace) = (questions.clone(), tracer.clone());
         let readings = Moka::builder()
             .max_capacity(max_bytes / 2)
             .time_to_live(longest)
-            .weigher(|_, timed: &Timed| u32::try_from(ENTRY_OVERHEAD + timed.reading.weight()).unwrap_or(u32::MAX))
-            .eviction_listener(move |key: Arc<ReadingKey>, timed: Timed, _| {
-                index.remove(&key, &trace.of_reading(&key, &timed));
+            .weigher(|_, kept: &KeptReading| {
+                u32::try_from(ENTRY_OVERHEAD + kept.timed.reading.weight()).unwrap_or(u32::MAX)
+            })
+            .eviction_listener(move |key: Arc<ReadingKey>, kept: KeptReading, _| {
+                index.remove(&key, &trace.of_reading(&key, &kept));
             })
             .build();
         Self { contexts, readings, people, questions, tracer, forgotten: Mutex::default() }
@@ -186,7 +199,7 @@ impl Cache {
 
     pub async fn keep_context(&self, person: Person, kept: Kept, since: Epoch) {
         // before it is kept: whatever removes it takes out exactly what is added here
-        self.people.add(&person, &self.tracer.of_context(&person, &kept.context));
+        self.people.add(&person, &self.tracer.of_context(&person, &kept));
         self.contexts.insert(person.clone(), Arc::new(kept)).await;
         // after it is kept: either this sees that somebody was forgotten, or `forget` sees the entry
         if self.epoch(person.organization()) != since {
@@ -196,13 +209,15 @@ impl Cache {
 
     /// A reading that may still be shown, fresh or not.
     pub async fn reading(&self, key: &ReadingKey, source: &Source, now: Timestamp) -> Option<Timed> {
-        let timed = self.readings.get(key).await?;
+        let timed = self.readings.get(key).await?.timed;
         (now < keep_until(source, &timed)).then_some(timed)
     }
 
-    pub async fn keep_reading(&self, key: ReadingKey, timed: Timed, since: Epoch) {
-        self.questions.add(&key, &self.tracer.of_reading(&key, &timed));
-        self.readings.insert(key.clone(), timed).await;
+    /// `plan` is the one by which it was read.
+    pub async fn keep_reading(&self, key: ReadingKey, timed: Timed, plan: &Arc<Plan>, since: Epoch) {
+        let kept = KeptReading { timed, plan: plan.clone() };
+        self.questions.add(&key, &self.tracer.of_reading(&key, &kept));
+        self.readings.insert(key.clone(), kept).await;
         if self.epoch(&key.organization) != since {
             self.readings.invalidate(&key).await;
         }
@@ -223,14 +238,16 @@ impl Cache {
             for person in self.people.at(lead) {
                 let Some(kept) = self.contexts.remove(&person).await else { continue };
                 dropped += 1;
-                let (personal, other) = self.tracer.leads(organization, context_values(&kept.context));
+                let values = context_values(&kept.context);
+                let (personal, other) = self.tracer.leads(organization, &kept.recipe.plan, values);
                 leads.push(self.tracer.hash(organization, &Trace::of(person.identity())));
                 leads.extend(personal);
                 ids.extend(other);
             }
             for key in self.questions.at(lead) {
-                let Some(timed) = self.readings.remove(&key).await else { continue };
-                let (personal, other) = self.tracer.leads(organization, pairs(&timed.reading.values));
+                let Some(kept) = self.readings.remove(&key).await else { continue };
+                let values = pairs(&kept.timed.reading.values);
+                let (personal, other) = self.tracer.leads(organization, &kept.plan, values);
                 leads.extend(personal);
                 ids.extend(other);
             }
@@ -282,11 +299,11 @@ fn context_values(context: &Context) -> impl Iterator<Item = (NameId, &Value)> {
     context.fields.iter().map(|f| (f.name, &f.value)).chain(pairs(&context.ids))
 }
 
-/// Finds traces, as keyed hashes. A collision drops one entry too many, never one too few.
+/// Finds traces, as keyed hashes. A collision drops one entry too many, never one too few. What a
+/// name means is as the entry's own plan says: what was added is taken out again after a reload.
 #[derive(Clone)]
 struct Tracer {
     hasher: RandomState,
-    plan: Arc<Plan>,
 }
 
 impl Tracer {
@@ -295,20 +312,21 @@ impl Tracer {
     }
 
     /// Those of a context, of the people who fit it too.
-    fn of_context(&self, person: &Person, context: &Context) -> Vec<u64> {
+    fn of_context(&self, person: &Person, kept: &Kept) -> Vec<u64> {
+        let (context, plan) = (&kept.context, &kept.recipe.plan);
         let candidates = context.candidates.iter().flat_map(|c| pairs(&c.values));
         let mut traces = vec![Trace::of(person.identity())];
-        context_values(context).chain(candidates).for_each(|(name, value)| self.add(&mut traces, name, value));
+        context_values(context).chain(candidates).for_each(|(name, value)| add(&mut traces, plan, name, value));
         self.hashes(person.organization(), &traces)
     }
 
     /// Those of a reading: what was asked with, and what its hits hold.
-    fn of_reading(&self, key: &ReadingKey, timed: &Timed) -> Vec<u64> {
-        let reading = &timed.reading;
+    fn of_reading(&self, key: &ReadingKey, kept: &KeptReading) -> Vec<u64> {
+        let (reading, plan) = (&kept.timed.reading, &kept.plan);
         let mut traces = Vec::new();
-        pairs(&key.inputs).for_each(|(name, value)| self.add(&mut traces, name, value));
+        pairs(&key.inputs).for_each(|(name, value)| add(&mut traces, plan, name, value));
         let found = pairs(&reading.values).chain(reading.hits.iter().flat_map(|h| pairs(&h.values)));
-        found.for_each(|(name, value)| self.add(&mut traces, name, value));
+        found.for_each(|(name, value)| add(&mut traces, plan, name, value));
         traces.extend(reading.hits.iter().flat_map(|h| h.phones.iter().map(|p| Trace::Phone(p.e164()))));
         traces.extend(reading.hits.iter().flat_map(|h| h.emails.iter().map(|e| Trace::Email(e.as_str()))));
         self.hashes(&key.organization, &traces)
@@ -318,10 +336,11 @@ impl Tracer {
     fn leads<'a>(
         &self,
         organization: &Organization,
+        plan: &Plan,
         values: impl Iterator<Item = (NameId, &'a Value)>,
     ) -> (Vec<u64>, Vec<u64>) {
         let mut traces = Vec::new();
-        values.for_each(|(name, value)| self.add(&mut traces, name, value));
+        values.for_each(|(name, value)| add(&mut traces, plan, name, value));
         let (personal, other): (Vec<_>, Vec<_>) = traces.into_iter().partition(Trace::is_personal);
         (self.hashes(organization, &personal), self.hashes(organization, &other))
     }
@@ -332,24 +351,24 @@ impl Tracer {
         hashes.dedup();
         hashes
     }
+}
 
-    /// Numbers and addresses that are public are of others: of the owner of a record, of a company.
-    fn add<'a>(&self, traces: &mut Vec<Trace<'a>>, name: NameId, value: &'a Value) {
-        if matches!(self.plan.names.name(name).kind, Kind::Own { .. }) {
-            traces.extend(value.to_text().map(|id| Trace::Own(name, id)));
-            return;
+/// Numbers and addresses that are public are of others: of the owner of a record, of a company.
+fn add<'a>(traces: &mut Vec<Trace<'a>>, plan: &Plan, name: NameId, value: &'a Value) {
+    if matches!(plan.names.name(name).kind, Kind::Own { .. }) {
+        traces.extend(value.to_text().map(|id| Trace::Own(name, id)));
+        return;
+    }
+    let personal = plan.names.class(name) != Some(Class::Public);
+    match value {
+        Value::Phone(phone) if personal => traces.push(Trace::Phone(phone.e164())),
+        Value::Email(email) if personal => traces.push(Trace::Email(email.as_str())),
+        Value::List(values) => {
+            let contacts = values.iter().filter(|v| matches!(v, Value::Phone(_) | Value::Email(_)));
+            contacts.for_each(|v| add(traces, plan, name, v));
         }
-        let personal = self.plan.names.class(name) != Some(Class::Public);
-        match value {
-            Value::Phone(phone) if personal => traces.push(Trace::Phone(phone.e164())),
-            Value::Email(email) if personal => traces.push(Trace::Email(email.as_str())),
-            Value::List(values) => {
-                let contacts = values.iter().filter(|v| matches!(v, Value::Phone(_) | Value::Email(_)));
-                contacts.for_each(|v| self.add(traces, name, v));
-            }
-            Value::Text(id) if name == CUSTOMER_ID => traces.push(Trace::CustomerId(id)),
-            _ => {}
-        }
+        Value::Text(id) if name == CUSTOMER_ID => traces.push(Trace::CustomerId(id)),
+        _ => {}
     }
 }
 
@@ -428,6 +447,7 @@ mod tests {
         };
         Kept {
             context: Arc::new(context),
+            recipe: Arc::default(),
             fresh_until: Timestamp::MAX,
             keep_until: Timestamp::MAX,
             essential_failed: false,
@@ -437,12 +457,12 @@ mod tests {
     }
 
     fn of(inputs: &[(NameId, Value)]) -> ReadingKey {
-        ReadingKey { organization: Organization::single(), operation: OperationId(0), inputs: inputs.into() }
+        ReadingKey { organization: Organization::single(), operation: Edition(0), inputs: inputs.into() }
     }
 
     #[tokio::test]
     async fn the_index_holds_what_the_cache_holds_and_no_more() {
-        let cache = Cache::new(Arc::default(), 40_000);
+        let cache = Cache::new(&Plan::default(), 40_000);
         let since = cache.epoch(&Organization::single());
         for n in (0..300).chain(200..300) {
             let person = person(n);
@@ -459,7 +479,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_context_that_replaced_another_is_still_found() {
-        let cache = Cache::new(Arc::default(), 1 << 20);
+        let cache = Cache::new(&Plan::default(), 1 << 20);
         let since = cache.epoch(&Organization::single());
         for address in ["old@example.org", "new@example.org"] {
             cache.keep_context(person(1), kept(&person(1), address), since).await;
@@ -470,12 +490,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_began_before_somebody_was_forgotten_is_not_kept() {
-        let cache = Cache::new(Arc::default(), 1 << 20);
+        let cache = Cache::new(&Plan::default(), 1 << 20);
         let since = cache.epoch(&Organization::single());
         cache.forget(&Organization::single(), &Identity::Email(email("a@example.org"))).await;
         cache.keep_context(person(1), kept(&person(1), "a@example.org"), since).await;
         let timed = Timed { reading: Arc::default(), found: true, read_at: Timestamp::UNIX_EPOCH };
-        cache.keep_reading(of(&[]), timed, since).await;
+        cache.keep_reading(of(&[]), timed, &Arc::default(), since).await;
         assert!(cache.context(&person(1)).await.is_none());
         assert!(cache.readings.get(&of(&[])).await.is_none());
         assert!(cache.people.lock().is_empty() && cache.questions.lock().is_empty());
@@ -483,14 +503,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_reading_is_forgotten_without_its_context() {
-        let cache = Cache::new(Arc::default(), 1 << 20);
+        let cache = Cache::new(&Plan::default(), 1 << 20);
         let since = cache.epoch(&Organization::single());
         let by_phone = of(&[(PHONE, Value::Phone(Phone::parse("+14155550001", None).unwrap()))]);
         let by_email = of(&[(EMAIL, Value::Email(email("a@example.org")))]);
         let reading = crate::domain::Reading { values: by_email.inputs.to_vec(), ..Default::default() };
         let timed = Timed { reading: Arc::new(reading), found: true, read_at: Timestamp::UNIX_EPOCH };
-        cache.keep_reading(by_phone.clone(), timed.clone(), since).await;
-        cache.keep_reading(by_email.clone(), timed, since).await;
+        cache.keep_reading(by_phone.clone(), timed.clone(), &Arc::default(), since).await;
+        cache.keep_reading(by_email.clone(), timed, &Arc::default(), since).await;
         assert_eq!(cache.forget(&Organization::single(), person(1).identity()).await, 0);
         assert!(cache.readings.get(&by_phone).await.is_none() && cache.readings.get(&by_email).await.is_none());
         assert!(cache.questions.lock().is_empty());

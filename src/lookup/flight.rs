@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-/// Work in flight by key; each publishes states of type `T` on a watch.
+/// Work in flight by key; each publishes states of type `T` on a watch. A clone is the same flights.
 #[derive(Debug)]
 pub struct Flights<K, T> {
     flying: Arc<Mutex<HashMap<K, watch::Receiver<T>>>>,
@@ -19,6 +19,12 @@ pub struct Flights<K, T> {
 impl<K, T> Default for Flights<K, T> {
     fn default() -> Self {
         Self { flying: Arc::default() }
+    }
+}
+
+impl<K, T> Clone for Flights<K, T> {
+    fn clone(&self) -> Self {
+        Self { flying: self.flying.clone() }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 pub use crate::domain::CacheState;
 use crate::domain::{Context, Identity, LookupStatus, NameId, Organization, Outcome, Skip, SourceId, Timed, Value};
-use crate::manifest::plan::Plan;
+use crate::manifest::plan::{self, Operation, OperationId, Plan};
 use crate::source::{Source, StartError, Upstream};
 use crate::telemetry::logging::CallerRefs;
 use crate::telemetry::metrics::{BreakerState, Metrics};
@@ -82,24 +82,44 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
-/// What assemblies share.
-struct Shared {
+/// What contexts are made by. A reload that changes it makes a new one, and what was made by the
+/// old one is no answer any more.
+#[derive(Default)]
+struct Recipe {
     plan: Arc<Plan>,
     merge: config::Merge,
+}
+
+/// One operation as it is defined. A reload that changes what it asks, whom, or how it reads the
+/// answer makes another edition of it, which shares no reading with the one before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Edition(u64);
+
+/// What assemblies share. What does not depend on the configuration outlives a reload, and so does
+/// whatever the configuration says as before.
+struct Shared {
+    /// The recipe's.
+    plan: Arc<Plan>,
+    recipe: Arc<Recipe>,
+    /// Of the plan's operations.
+    editions: Vec<Edition>,
     lookup: config::Lookup,
+    limits: config::Limits,
     /// The sources an answer waits for: those marked so, or all.
     essential: BTreeSet<SourceId>,
     sources: Vec<Source>,
-    cache: Cache,
-    budget: Budget,
+    retries: Arc<TpsBudget>,
+    cache: Arc<Cache>,
+    budget: Arc<Budget>,
     refreshes: Arc<Semaphore>,
     assemblies: Flights<(Person, Epoch), View>,
     reading_flights: Flights<(ReadingKey, Epoch), Option<(Outcome, Timestamp)>>,
-    revision: AtomicU64,
+    /// Counts what must be told apart for as long as the process runs.
+    serial: Arc<AtomicU64>,
     clock: Clock,
     tracker: TaskTracker,
     metrics: Arc<Metrics>,
-    caller_refs: CallerRefs,
+    caller_refs: Arc<CallerRefs>,
 }
 
 /// What an operator wants to know of a source right now.
@@ -121,31 +141,83 @@ impl Engine {
         tracker: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
+        Self::make(config, clock, tracker, metrics, None)
+    }
+
+    /// An engine for a new configuration that goes on with what this one has: the cache, budgets,
+    /// and the clients, breakers and flights of sources that are as before. This one goes on too,
+    /// for those who asked it. What [`config::load_after`] loaded after this one's configuration is
+    /// the only configuration it may be.
+    pub fn after(&self, config: &Config, metrics: Arc<Metrics>) -> Result<Self, StartError> {
+        let earlier = &*self.shared;
+        Self::make(config, earlier.clock, earlier.tracker.clone(), metrics, Some(earlier))
+    }
+
+    fn make(
+        config: &Config,
+        clock: Clock,
+        tracker: TaskTracker,
+        metrics: Arc<Metrics>,
+        earlier: Option<&Shared>,
+    ) -> Result<Self, StartError> {
         let plan = config.plan.clone();
-        let share = config.lookup.retry_budget.clamp(0.0, 1.0) as f32;
-        let retries = Arc::new(TpsBudget::new(Duration::from_secs(10), 1, share));
+        let same_lookup = |same: fn(&config::Lookup, &config::Lookup) -> bool| {
+            earlier.filter(|earlier| same(&earlier.lookup, &config.lookup))
+        };
+        let retries = match same_lookup(|a, b| a.retry_budget == b.retry_budget) {
+            Some(earlier) => earlier.retries.clone(),
+            None => {
+                let share = config.lookup.retry_budget.clamp(0.0, 1.0) as f32;
+                Arc::new(TpsBudget::new(Duration::from_secs(10), 1, share))
+            }
+        };
         let mut sources = Vec::new();
         for id in plan.source_ids() {
-            sources.push(Source::new(
-                plan.source(id),
-                Upstream::new(plan.source(id), &tracker)?,
-                retries.clone(),
-                clock,
-            ));
+            let settings = plan.source(id);
+            let going_on = earlier.filter(|e| Arc::ptr_eq(&e.retries, &retries)).and_then(|e| e.source_like(settings));
+            sources.push(match going_on {
+                Some(source) => source,
+                None => Source::new(settings, Upstream::new(settings, &tracker)?, retries.clone(), clock),
+            });
         }
         let marked: BTreeSet<_> = plan.source_ids().filter(|id| plan.source(*id).essential).collect();
         let all = || plan.source_ids().filter(|id| plan.source(*id).secondary_of.is_none()).collect();
+        let serial = earlier.map_or_else(|| Arc::new(AtomicU64::new(1)), |e| e.serial.clone());
+        let same_recipe = earlier.filter(|e| Arc::ptr_eq(&e.plan, &plan) && e.recipe.merge == config.merge);
         let shared = Shared {
             essential: if marked.is_empty() { all() } else { marked },
-            cache: Cache::new(plan.clone(), config.cache.contexts_max_bytes),
-            budget: Budget::new(&config.limits, clock),
-            merge: config.merge.clone(),
+            editions: plan
+                .operations()
+                .map(|(_, operation)| {
+                    let going_on = earlier.and_then(|earlier| earlier.edition_like(operation, &plan));
+                    going_on.unwrap_or_else(|| Edition(serial.fetch_add(1, Ordering::Relaxed)))
+                })
+                .collect(),
+            cache: match earlier {
+                Some(earlier) => earlier.cache.clone(),
+                None => Arc::new(Cache::new(&plan, config.cache.contexts_max_bytes)),
+            },
+            budget: match earlier.filter(|earlier| earlier.limits == config.limits) {
+                Some(earlier) => earlier.budget.clone(),
+                None => Arc::new(Budget::new(&config.limits, clock)),
+            },
+            refreshes: match same_lookup(|a, b| a.refreshes == b.refreshes) {
+                Some(earlier) => earlier.refreshes.clone(),
+                None => Arc::new(Semaphore::new(config.lookup.refreshes)),
+            },
+            // what is being put together by another recipe is no answer
+            assemblies: same_recipe.map(|earlier| earlier.assemblies.clone()).unwrap_or_default(),
+            // the key of a reading tells editions apart
+            reading_flights: earlier.map(|earlier| earlier.reading_flights.clone()).unwrap_or_default(),
+            recipe: match same_recipe {
+                Some(earlier) => earlier.recipe.clone(),
+                None => Arc::new(Recipe { plan: plan.clone(), merge: config.merge.clone() }),
+            },
+            caller_refs: earlier.map_or_else(|| Arc::new(CallerRefs::new()), |earlier| earlier.caller_refs.clone()),
             lookup: config.lookup.clone(),
-            refreshes: Arc::new(Semaphore::new(config.lookup.refreshes)),
-            assemblies: Flights::default(),
-            reading_flights: Flights::default(),
-            revision: AtomicU64::new(1),
-            caller_refs: CallerRefs::new(),
+            limits: config.limits.clone(),
+            serial,
+            retries,
             plan,
             sources,
             clock,
@@ -174,16 +246,17 @@ impl Engine {
     /// in the cache leaves no trace.
     pub async fn answer_within(&self, ask: &Ask, parent: impl Fn() -> Parent) -> Answer {
         let person = Person::new(&ask.organization, &ask.identity, &ask.inputs);
-        let kept = self.shared.cache.context(&person).await;
+        let found = self.shared.cache.context(&person).await;
+        let kept = found.as_deref().filter(|kept| self.shared.made(kept));
         let now = self.shared.clock.now();
-        let answer = match kept.as_ref().map(|kept| (kept, kept.standing(now))) {
+        let answer = match kept.map(|kept| (kept, kept.standing(now))) {
             Some((kept, Standing::Fresh)) => {
                 Answer { context: kept.context.clone(), cache: CacheState::Hit, burst: false }
             }
             Some((kept, Standing::Stale)) => {
                 Answer { context: self.shared.said_to_be_stale(kept), cache: CacheState::Stale, burst: false }
             }
-            Some((_, Standing::Expired)) | None => self.assembled(&person, ask, kept.as_deref(), parent).await,
+            Some((_, Standing::Expired)) | None => self.assembled(&person, ask, found.as_deref(), parent).await,
         };
         if matches!(answer.cache, CacheState::Hit | CacheState::Stale) && kept.is_some_and(|k| now >= k.refresh_from) {
             self.refresh_behind(person, ask);
@@ -196,7 +269,15 @@ impl Engine {
     /// deadline is over; then the answer is what has arrived.
     async fn assembled(&self, person: &Person, ask: &Ask, kept: Option<&Kept>, parent: impl Fn() -> Parent) -> Answer {
         let epoch = self.shared.cache.epoch(&ask.organization);
+        let now = self.shared.clock.now();
+        let (kept, former) = match kept {
+            Some(kept) if !self.shared.made(kept) => (None, Some(kept)),
+            kept => (kept, None),
+        };
+        // put together anew after a reload, of readings that are still kept: that is nobody's miss
+        let is_anew = former.is_some_and(|former| former.standing(now) != Standing::Expired);
         if self.shared.assemblies.join(&(person.clone(), epoch)).is_none()
+            && !is_anew
             && let Err(spent) = self.shared.budget.take(ask)
         {
             return self.refused(ask, person, kept, spent);
@@ -259,7 +340,7 @@ impl Engine {
     }
 
     pub fn health(&self) -> Vec<SourceHealth> {
-        let of = |(settings, source): (&crate::manifest::plan::Source, &Source)| SourceHealth {
+        let of = |(settings, source): (&plan::Source, &Source)| SourceHealth {
             source: settings.name.clone(),
             connected: settings.connected,
             breaker: source.breaker().as_str(),
@@ -293,7 +374,34 @@ impl Engine {
 
 impl Shared {
     fn next_revision(&self) -> u64 {
-        self.revision.fetch_add(1, Ordering::Relaxed)
+        self.serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether a kept context is made by the recipe in force.
+    fn made(&self, kept: &Kept) -> bool {
+        Arc::ptr_eq(&kept.recipe, &self.recipe)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "an OperationId is only made by its Plan")]
+    fn edition(&self, id: OperationId) -> Edition {
+        self.editions[usize::from(id.0)]
+    }
+
+    /// The source that is reached as these settings say, if it is one of these.
+    fn source_like(&self, settings: &plan::Source) -> Option<Source> {
+        let mut ours = self.plan.sources.iter().zip(&self.sources);
+        let (_, source) = ours.find(|(ours, _)| ours.name == settings.name && ours.reached_like(settings))?;
+        Some(source.clone())
+    }
+
+    /// The edition of an operation of another plan, if its readings are like one of these.
+    fn edition_like(&self, operation: &Operation, plan: &Plan) -> Option<Edition> {
+        let source = plan.source(operation.source);
+        let (id, _) = self.plan.operations().find(|(_, ours)| {
+            let of = self.plan.source(ours.source);
+            ours.name == operation.name && of.name == source.name && of.reads_like(source) && ours.reads_like(operation)
+        })?;
+        (self.plan.never == plan.never).then(|| self.edition(id))
     }
 
     /// A kept context that is past its fresh window, saying so; made once.
@@ -326,7 +434,7 @@ impl Shared {
 
     /// The context of what is known of each operation.
     fn merged(&self, person: &Person, progress: &[merge::Progress]) -> Context {
-        let merged = merge::Facts { plan: &self.plan, merge: &self.merge, progress }.merged();
+        let merged = merge::Facts { plan: &self.plan, merge: &self.recipe.merge, progress }.merged();
         Context {
             revision: self.next_revision(),
             organization: person.organization().clone(),

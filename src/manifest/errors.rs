@@ -12,7 +12,7 @@ use super::scope::Scope;
 use super::tree::{Content, Entry, Node, Reader, wrong_type};
 
 /// `[[error.<class>]]` rules of an operation and its vendor, compiled.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct ErrorRules {
     rules: Vec<Rule>,
     shape: Shape,
@@ -39,7 +39,7 @@ pub enum AnswerClass {
     ServerError,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Rule {
     class: AnswerClass,
     /// Any of these; none means every status.

@@ -18,7 +18,7 @@ pub(super) const SOURCES: &[&str] = &["path", "first_of", "join"];
 /// Words that make a table an expression, so no field can be called like that.
 pub(super) const WORDS: &[&str] = &["path", "first_of", "join", "with", "map", "as", "equals", "in"];
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Expression {
     pub source: Source,
     pub map: Option<Arc<str>>,
@@ -27,7 +27,7 @@ pub(super) struct Expression {
     pub ty: Type,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Source {
     Slot(Slot),
     FirstOf(Vec<Expression>),
@@ -35,13 +35,13 @@ pub(super) enum Source {
 }
 
 /// `equals` or `in`: the value is one of these.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Test {
     pub right: Vec<Value>,
 }
 
 /// Where a path's values come to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Slot {
     pub level: Level,
     pub at: usize,
@@ -54,7 +54,7 @@ pub(super) enum Level {
 }
 
 /// The shapes that paths are compiled into.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Shapes {
     pub record: Shape,
     /// While the members of a list's items are compiled.

@@ -15,12 +15,12 @@ use super::template::{Env, PhoneUse};
 use crate::domain::{NameId, Skip, Spelling, Type, Value};
 
 /// A text, its holes parsed. Neighbouring literals are one piece.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Template {
     pub pieces: Vec<Piece>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Piece {
     Text(Box<str>),
     Hole(Hole),
@@ -37,7 +37,15 @@ pub(super) struct Hole {
     pub origin: Origin,
 }
 
-#[derive(Debug, Clone)]
+/// Where it stands in its file does not matter.
+impl PartialEq for Hole {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { alternatives, optional, ty, name, origin: _ } = self;
+        *alternatives == other.alternatives && *optional == other.optional && *ty == other.ty && *name == other.name
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
 struct Alternative {
     operand: Operand,
     conversions: SmallVec<[Conversion; 1]>,

@@ -17,7 +17,7 @@ pub(super) enum Language {
 const WORDS: &[(&str, Language)] = &[("soql", Language::Soql)];
 
 /// A text in a query language.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Query {
     pub language: Language,
     pub template: Template,

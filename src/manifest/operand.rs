@@ -13,7 +13,7 @@ use crate::domain::{NameId, Spelling, Type, Value, canonical};
 
 const PHONE: NameId = canonical("phone");
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Operand {
     Name(NameId),
     /// The caller's number: of the request's spelling when one is tried at a time.

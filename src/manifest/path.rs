@@ -65,14 +65,14 @@ pub(super) fn parse(text: &str) -> Result<Vec<Step>, (usize, &'static str)> {
 }
 
 /// What is read of one kind of frame: the whole answer, a record, or an element of a list.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Shape {
     node: Node,
     slots: usize,
     lists: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Node {
     members: BTreeMap<Box<str>, Member>,
     each: Option<Box<Node>>,
@@ -83,7 +83,7 @@ struct Node {
     lists: Vec<(usize, Shape)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Member {
     /// As rules about what is never taken in compare it.
     folded: Box<str>,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use smallvec::SmallVec;
 
 use super::reading::{ErrorRules, Record};
@@ -12,7 +12,7 @@ use super::sql::Statement;
 use super::template::{HttpRequest, Maps, PhoneUse};
 use crate::domain::{NameId, Names, SourceId, Spelling, Value};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Plan {
     pub names: Names,
     pub sources: Vec<Source>,
@@ -27,7 +27,7 @@ pub struct Plan {
 pub struct OperationId(pub u16);
 
 /// A connector or database under a name, with its credentials, windows and limits.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Source {
     pub name: Arc<str>,
     /// `hubspot`, `http`, `postgres` ...: for people and metrics only.
@@ -92,16 +92,51 @@ impl Source {
     pub fn kind(&self) -> SourceKind {
         SourceKind::of_connector(&self.connector)
     }
+
+    /// Whether the other asks the same place and understands answers alike: then what this one
+    /// read is still true of it. Credentials, windows and limits do not matter.
+    pub fn reads_like(&self, other: &Self) -> bool {
+        self.connector == other.connector
+            && self.variables == other.variables
+            && self.region == other.region
+            && self.time_zone == other.time_zone
+            && self.maps == other.maps
+            && self.upstream.place() == other.upstream.place()
+    }
+
+    /// Whether the other is reached in the same way, with the same credentials and limits.
+    pub fn reached_like(&self, other: &Self) -> bool {
+        self.upstream == other.upstream && self.limits == other.limits && self.breaker == other.breaker
+    }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Upstream {
     Http(HttpUpstream),
     Sql(SqlUpstream),
 }
 
-#[derive(Debug)]
+impl Upstream {
+    /// Where it is: scheme, host and port, of a database with its name; never a password.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Http(http) => http.origin.as_deref().unwrap_or_default().to_owned(),
+            Self::Sql(sql) => {
+                let url = sql.url.expose_secret();
+                let Ok(mut parsed) = url::Url::parse(url) else { return String::new() };
+                if parsed.set_password(None).is_err() {
+                    return url.to_owned(); // a file's path
+                }
+                parsed.into()
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
 pub struct HttpUpstream {
+    /// Scheme, host and port of its address; none where that is not known.
+    pub origin: Option<Arc<str>>,
     /// Hosts that credentials may go to: exact, or `*.suffix`.
     pub hosts: Vec<Arc<str>>,
     pub allow_private: bool,
@@ -117,12 +152,31 @@ pub enum Auth {
     Headers(Vec<(http::HeaderName, SecretString)>),
 }
 
+impl PartialEq for Auth {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Headers(ours), Self::Headers(theirs)) => {
+                ours.iter().map(|(n, v)| (n, v.expose_secret())).eq(theirs.iter().map(|(n, v)| (n, v.expose_secret())))
+            }
+            (Self::None, _) | (Self::Headers(_), _) => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct SqlUpstream {
     pub engine: SqlEngine,
     /// `postgres://user:password@host:port/database`, `mysql://...`, `sqlite:path`.
     pub url: SecretString,
     pub pool: Pool,
+}
+
+impl PartialEq for SqlUpstream {
+    fn eq(&self, other: &Self) -> bool {
+        let same_url = self.url.expose_secret() == other.url.expose_secret();
+        self.engine == other.engine && same_url && self.pool == other.pool
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,7 +186,7 @@ pub enum SqlEngine {
     Sqlite,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
     /// Connections at most.
     pub max: usize,
@@ -148,7 +202,7 @@ pub struct Pool {
     pub tls: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     pub concurrency: usize,
     pub rate: Vec<Rate>,
@@ -162,7 +216,7 @@ pub struct Rate {
     pub per: Duration,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Breaker {
     /// Trips after this many failures in a row,
     pub failures: u32,
@@ -189,7 +243,7 @@ impl Default for Breaker {
 }
 
 /// One lookup: what it needs, what it sends, how its answer is read.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Operation {
     pub source: SourceId,
     pub name: Arc<str>,
@@ -212,6 +266,17 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// Whether the other asks the same and understands answers alike. How long it may take and
+    /// what it counts against do not matter.
+    pub fn reads_like(&self, other: &Self) -> bool {
+        self.inputs == other.inputs
+            && self.request == other.request
+            && self.spellings == other.spellings
+            && self.record == other.record
+            && self.errors == other.errors
+            && self.provides == other.provides
+    }
+
     /// Its hits say who the caller is.
     pub fn identifying(&self) -> bool {
         self.record.identifying()
@@ -226,7 +291,7 @@ impl Operation {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Request {
     /// One request per spelling and variant until a hit (`{phone}`), or one for all (`{phones}`).
     Http(Box<HttpRequest>),

@@ -24,7 +24,7 @@ const MAX_ENTRIES: usize = 10;
 const MAX_PEOPLE: usize = 50;
 
 /// How the records of an answer are read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Record {
     pub(super) shape: Shape,
     pub(super) provides: Vec<(NameId, Expression)>,
@@ -42,7 +42,7 @@ pub struct Record {
     pub(super) gives: Vec<NameId>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct List {
     pub(super) field: NameId,
     /// The record's list that the entries are the elements of; none when records are entries.
@@ -51,7 +51,7 @@ pub(super) struct List {
     pub(super) items: Vec<(Arc<str>, Expression)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Rank {
     pub(super) path: Slot,
     pub(super) descending: bool,

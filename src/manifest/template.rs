@@ -23,7 +23,7 @@ use super::tree::Reader;
 use crate::domain::{NameId, Phone, Spelling, Value};
 
 /// `[map.<name>]` tables: value -> value, compared without case; `*` is anything else.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Maps {
     pub maps: HashMap<Arc<str>, Vec<(Arc<str>, Value)>>,
 }
@@ -41,7 +41,7 @@ pub struct Env<'a> {
 }
 
 /// A request of an operation, compiled.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct HttpRequest {
     pub(super) method: Method,
     pub(super) url: Vec<UrlPart>,
@@ -70,7 +70,7 @@ pub struct Prepared {
     pub body: Option<Bytes>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum UrlPart {
     Text(Box<str>),
     /// Part of scheme and host: where the request may go is judged on the whole URL.
@@ -79,7 +79,7 @@ pub(super) enum UrlPart {
     Segment(Hole),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Parameter {
     /// `key=value`, encoded.
     Constant(Box<str>),
@@ -87,26 +87,26 @@ pub(super) enum Parameter {
     Text(Box<str>, Text),
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Text {
     Template(Template),
     Query(Query),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Header {
     Constant(HeaderValue),
     Template(Template),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) enum Body {
     #[default]
     None,
     Json(Json),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Json {
     /// JSON as it is sent.
     Constant(Box<[u8]>),

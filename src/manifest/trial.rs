@@ -143,6 +143,7 @@ fn source(maps: Maps, variables: Vec<(NameId, Value)>) -> Source {
         name: "crm".into(),
         connector: "http".into(),
         upstream: Upstream::Http(HttpUpstream {
+            origin: None,
             hosts: vec!["api.example.com".into()],
             allow_private: false,
             auth: Auth::None,

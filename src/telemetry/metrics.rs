@@ -30,6 +30,7 @@ const MISSES_REFUSED: &str = "caller_context_misses_refused_total";
 const REFRESHES_SHED: &str = "caller_context_refreshes_shed_total";
 const REFUSALS: &str = "caller_context_refusals_total";
 const CONNECTIONS: &str = "caller_context_connections";
+const RELOADS: &str = "caller_context_config_reloads_total";
 const AUDIT_LOST: &str = "caller_context_audit_lost_total";
 const AUDIT_WAITING: &str = "caller_context_audit_waiting";
 
@@ -41,9 +42,9 @@ const SECONDS: &[f64] = &[
 
 static METADATA: Metadata<'static> = Metadata::new("caller_context", Level::INFO, None);
 
-/// All handles of the process. Cheap to use, made once at start.
+/// All handles of the process. Cheap to use, made at start and, for changed sources, at a reload.
 pub struct Metrics {
-    recorder: PrometheusRecorder,
+    recorder: Arc<PrometheusRecorder>,
     text: PrometheusHandle,
     sources: Vec<SourceMetrics>,
     /// Source and operation names, in the order of the plan.
@@ -52,6 +53,7 @@ pub struct Metrics {
     /// Keys may belong to organizations that the configuration does not list.
     other: OrganizationMetrics,
     refusals: [Counter; Refusal::ALL.len()],
+    reloads: [Counter; Reload::ALL.len()],
     /// Refreshes that were left out because too many were running.
     pub refreshes_shed: Counter,
     pub rendered_hit: Counter,
@@ -87,7 +89,7 @@ pub struct OrganizationMetrics {
     /// Per operation of the plan, one counter per reason; registered when first used.
     outcomes: Vec<[OnceLock<Counter>; REASONS.len()]>,
     /// Per source of the plan, in microseconds.
-    silence: Vec<AtomicU64>,
+    silence: Vec<Arc<AtomicU64>>,
 }
 
 /// Who was answered.
@@ -137,6 +139,29 @@ impl Refusal {
             Self::Forbidden => "forbidden",
             Self::Malformed => "malformed",
             Self::Connections => "connections",
+        }
+    }
+}
+
+/// How the configuration was loaded anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reload {
+    /// It is in force.
+    Applied,
+    /// It has problems; the one before stays in force.
+    Refused,
+    /// It is what is in force already.
+    Unchanged,
+}
+
+impl Reload {
+    const ALL: [Self; 3] = [Self::Applied, Self::Refused, Self::Unchanged];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+            Self::Unchanged => "unchanged",
         }
     }
 }
@@ -200,6 +225,24 @@ impl Metrics {
     pub fn new<'a>(plan: &Plan, organizations: impl IntoIterator<Item = &'a Organization>) -> Arc<Self> {
         let recorder = PrometheusBuilder::new().set_buckets(SECONDS).unwrap_or_default().build_recorder();
         describe(&recorder);
+        Self::with(Arc::new(recorder), plan, organizations, None)
+    }
+
+    /// For other sources and organizations. What is counted under the same name goes on.
+    pub fn after<'a>(&self, plan: &Plan, organizations: impl IntoIterator<Item = &'a Organization>) -> Arc<Self> {
+        for gone in self.sources.iter().filter(|s| !plan.sources.iter().any(|source| source.name == s.name)) {
+            gone.in_flight.set(0.0);
+            gone.breaker(BreakerState::Passing);
+        }
+        Self::with(self.recorder.clone(), plan, organizations, Some(self))
+    }
+
+    fn with<'a>(
+        recorder: Arc<PrometheusRecorder>,
+        plan: &Plan,
+        organizations: impl IntoIterator<Item = &'a Organization>,
+        earlier: Option<&Self>,
+    ) -> Arc<Self> {
         let sources: Vec<_> = plan.sources.iter().map(|s| SourceMetrics::new(&recorder, &s.name)).collect();
         let operations = plan
             .operations
@@ -210,7 +253,10 @@ impl Metrics {
                 (source, o.name.clone())
             })
             .collect::<Vec<_>>();
-        let of = |name: &str| OrganizationMetrics::new(&recorder, name, operations.len(), sources.len());
+        let of = |name: &str| {
+            let silence = sources.iter().map(|s| earlier.and_then(|e| e.silence_of(name, &s.name)).unwrap_or_default());
+            OrganizationMetrics::new(&recorder, name, operations.len(), silence.collect())
+        };
         let mut by_organization: HashMap<_, _> =
             organizations.into_iter().map(|o| (o.clone(), of(o.as_str()))).collect();
         let single = Organization::single();
@@ -219,6 +265,7 @@ impl Metrics {
             other: of("other"),
             organizations: by_organization,
             refusals: Refusal::ALL.map(|r| counter(&recorder, REFUSALS, &[("reason", r.as_str())])),
+            reloads: Reload::ALL.map(|r| counter(&recorder, RELOADS, &[("result", r.as_str())])),
             refreshes_shed: counter(&recorder, REFRESHES_SHED, &[]),
             rendered_hit: counter(&recorder, RENDERED, &[("state", "hit")]),
             rendered_miss: counter(&recorder, RENDERED, &[("state", "miss")]),
@@ -237,6 +284,12 @@ impl Metrics {
     /// The handles of a source; none for an id that is not of the plan.
     pub fn source(&self, id: SourceId) -> Option<&SourceMetrics> {
         self.sources.get(usize::from(id.0))
+    }
+
+    fn silence_of(&self, organization: &str, source: &str) -> Option<Arc<AtomicU64>> {
+        let at = self.organizations.values().chain([&self.other]).find(|at| &*at.name == organization)?;
+        let index = self.sources.iter().position(|s| &*s.name == source)?;
+        at.silence.get(index).cloned()
     }
 
     fn of(&self, organization: &Organization) -> &OrganizationMetrics {
@@ -301,6 +354,12 @@ impl Metrics {
         }
     }
 
+    pub fn reloaded(&self, result: Reload) {
+        if let Some(counter) = self.reloads.get(result as usize) {
+            counter.increment(1);
+        }
+    }
+
     /// Counts a lookup that was not allowed to reach its sources; `purse` is a key's public id,
     /// `verified` or `number`.
     pub fn miss_refused(&self, organization: &Organization, purse: &str) {
@@ -359,7 +418,7 @@ impl SourceMetrics {
 }
 
 impl OrganizationMetrics {
-    fn new(recorder: &PrometheusRecorder, name: &str, operations: usize, sources: usize) -> Self {
+    fn new(recorder: &PrometheusRecorder, name: &str, operations: usize, silence: Vec<Arc<AtomicU64>>) -> Self {
         let of = ("organization", name);
         Self {
             name: name.into(),
@@ -367,7 +426,7 @@ impl OrganizationMetrics {
             answers: Default::default(),
             cache: CACHE_STATES.map(|s| counter(recorder, CACHE, &[of, ("state", s.as_str())])),
             outcomes: (0..operations).map(|_| Default::default()).collect(),
-            silence: (0..sources).map(|_| AtomicU64::new(0)).collect(),
+            silence,
         }
     }
 }
@@ -399,6 +458,7 @@ fn describe(recorder: &PrometheusRecorder) {
         (MISSES_REFUSED, "Lookups that were not allowed to reach their sources, by whose budget was spent."),
         (REFRESHES_SHED, "Refreshes behind answers that were left out because too many were running."),
         (REFUSALS, "Requests turned away before a lookup."),
+        (RELOADS, "Loads of a changed configuration: applied, refused (it has problems), unchanged."),
         (AUDIT_LOST, "Audit rows that did not fit into the buffer."),
     ];
     for (name, help) in counters {

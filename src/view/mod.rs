@@ -8,6 +8,7 @@ pub mod json;
 pub mod missing;
 pub mod schema;
 pub mod text;
+mod widened;
 
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "JSON of our own making")]
@@ -27,14 +28,14 @@ use crate::domain::{Class, Context, LookupStatus, NameId, SourceId, SourceReport
 use crate::lookup::merge;
 use crate::manifest::plan::{Operation, Plan};
 
+pub use widened::Widened;
+
 /// The view of readers whose own view is not configured; shows nothing unless it is configured.
 pub const FALLBACK: &str = "basic";
 
-/// All views of one configuration, compiled. A changed configuration makes a new one with the
-/// next generation, so that nothing rendered under the old rules is served.
+/// All views of one configuration, compiled. A changed configuration makes another one.
 #[derive(Debug)]
 pub struct Policy {
-    generation: u64,
     plan: Arc<Plan>,
     views: Vec<Compiled>,
     by_name: HashMap<Arc<str>, ViewId>,
@@ -137,18 +138,14 @@ impl Rendered {
 
 impl Policy {
     /// Compiles the configured views.
-    pub fn new(plan: Arc<Plan>, configured: &BTreeMap<Arc<str>, View>, generation: u64) -> Self {
+    pub fn new(plan: Arc<Plan>, configured: &BTreeMap<Arc<str>, View>) -> Self {
         let mut views: Vec<_> = configured.iter().map(|(name, view)| compile(name, view, &plan)).collect();
         if !configured.contains_key(FALLBACK) {
             views.push(compile(&FALLBACK.into(), &View::default(), &plan));
         }
         let by_name: HashMap<_, _> = (0..).map(ViewId).zip(&views).map(|(id, v)| (v.name.clone(), id)).collect();
         let fallback = by_name.get(FALLBACK).copied().unwrap_or(ViewId(0));
-        Self { generation, plan, views, by_name, fallback }
-    }
-
-    pub fn generation(&self) -> u64 {
-        self.generation
+        Self { plan, views, by_name, fallback }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -176,7 +173,12 @@ impl Policy {
 
 fn compile(name: &Arc<str>, view: &View, plan: &Plan) -> Compiled {
     let lens = |ceiling| {
-        let names: Vec<_> = plan.names.iter().map(|(id, _)| shown(id, view, ceiling, plan)).collect();
+        let mut names = vec![Shown::Hidden(Hidden::Unclassified); plan.names.len()];
+        for (id, _) in plan.names.iter() {
+            if let Some(name) = names.get_mut(usize::from(id.0)) {
+                *name = shown(id, view, ceiling, plan);
+            }
+        }
         let visible = |id: &NameId| matches!(names.get(usize::from(id.0)), Some(Shown::Plain | Shown::Masked(_)));
         let operation = |o: &&Operation| view.admin || o.provides.iter().any(visible);
         let source = |id| {

@@ -99,7 +99,7 @@ impl World {
             Ok(loaded) => loaded.config,
             Err(invalid) => panic!("{invalid}"),
         };
-        Self { policy: Policy::new(config.plan.clone(), &config.views, 0), studio: config.studio }
+        Self { policy: Policy::new(config.plan.clone(), &config.views), studio: config.studio }
     }
 
     fn name(&self, text: &str) -> NameId {

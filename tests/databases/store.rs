@@ -71,7 +71,7 @@ fn delivery(organization: &Organization, n: u32) -> Result<Delivery> {
         reader: "k1".into(),
         view: "basic".into(),
         surface: "context",
-        identity: Identity::Phone(phone),
+        identity: Some(Identity::Phone(phone)),
         call_sid: Some(format!("CA{}", n / 10).into()),
         sources: Arc::new(["crm".into()]),
         fields: Arc::new(["name".into(), "email".into()]),
@@ -265,7 +265,7 @@ async fn a_search_finds_its_own_rows_only(database: Arc<TestDatabase>) -> Result
     }
     log.record(Delivery { reader: "k2".into(), call_sid: None, ..delivery(&acme, 7)? });
     log.close().await;
-    let identity = Some(delivery(&acme, 7)?.identity);
+    let identity = delivery(&acme, 7)?.identity;
     let early: Timestamp = "2026-03-01T11:00:00Z".parse()?;
     let late: Timestamp = "2026-03-01T13:00:00Z".parse()?;
     for (filter, found) in [
@@ -436,7 +436,7 @@ async fn a_store_is_opened_again(database: Arc<TestDatabase>) -> Result {
     let log = start(&stranger, &audit());
     let rows = all(&log, &organization).await?;
     assert_eq!(rows.iter().map(|row| row.caller.0.as_str()).collect::<Vec<_>>(), [""]);
-    let filter = Filter { identity: Some(delivery(&organization, 1)?.identity), ..Filter::default() };
+    let filter = Filter { identity: delivery(&organization, 1)?.identity, ..Filter::default() };
     assert!(log.search(&organization, &filter).await?.is_empty());
     log.close().await;
 

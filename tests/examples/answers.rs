@@ -28,7 +28,7 @@ provides = { name = "name" }
 
 static GATEWAY: LazyLock<(Loaded, Policy)> = LazyLock::new(|| {
     let loaded = load_str(CONFIG).unwrap_or_else(|invalid| panic!("{invalid}"));
-    let policy = Policy::new(loaded.config.plan.clone(), &loaded.config.views, 1);
+    let policy = Policy::new(loaded.config.plan.clone(), &loaded.config.views);
     (loaded, policy)
 });
 

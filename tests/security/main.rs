@@ -15,5 +15,6 @@ mod keys;
 mod killed;
 mod leaks;
 mod process;
+mod reload;
 mod tenants;
 mod vendors;

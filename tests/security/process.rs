@@ -90,6 +90,13 @@ impl Process {
         self.stderr.text()
     }
 
+    /// Sends it a signal: `HUP`, `TERM`.
+    pub fn signal(&self, name: &str) {
+        let process = self.child.id().unwrap().to_string();
+        let sent = std::process::Command::new("kill").args(["-s", name, &process]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// SIGKILL, and gone when this returns.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();

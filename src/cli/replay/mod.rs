@@ -292,7 +292,7 @@ impl Side {
         if !args.live {
             (config.lookup.deadline, config.lookup.grace) = (PATIENCE, PATIENCE);
         }
-        let policy = Policy::new(config.plan.clone(), &config.views, 0);
+        let policy = Policy::new(config.plan.clone(), &config.views);
         let metrics = Metrics::new(&config.plan, config.organizations.keys());
         Ok(Self {
             callers: Callers::new(&config)?,

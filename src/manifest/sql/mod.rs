@@ -18,7 +18,7 @@ use crate::domain::{NameId, Phone, Spelling, Value, canonical};
 const PHONE: NameId = canonical("phone");
 
 /// A statement and what to bind, in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Statement {
     /// The text around the parameters: one piece more than there are parameters.
     pieces: Vec<Arc<str>>,

@@ -36,17 +36,19 @@ const FLUSH_MAX: Duration = Duration::from_millis(100);
 /// No strict delivery waits longer for the disk.
 const STRICT_MAX: Duration = Duration::from_secs(1);
 
-/// One delivery of a context to a reader. Equal deliveries (all but `at`) within one flush window
-/// become one row with first, last and count.
+/// One delivery of a context to a reader, or a change of what may be delivered. Equal ones within
+/// one flush window become one row with first, last and count.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub organization: Organization,
-    /// The public id of the key, or `twilio:<AccountSid>` for calls proved by signature.
+    /// The public id of the key, or `twilio:<AccountSid>` for calls proved by signature;
+    /// `configuration` where a reload changed what may be delivered.
     pub reader: Arc<str>,
     pub view: Arc<str>,
-    /// `studio`, `context`, `lookup`, `forget`.
+    /// `studio`, `context`, `forget`, `reload`.
     pub surface: &'static str,
-    pub identity: Identity,
+    /// Of whom; of nobody for a change.
+    pub identity: Option<Identity>,
     pub call_sid: Option<Arc<str>>,
     /// Names of the sources whose data was delivered.
     pub sources: Arc<[Arc<str>]>,

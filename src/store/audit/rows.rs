@@ -44,7 +44,7 @@ pub struct Entry {
     pub surface: String,
     pub reader: String,
     pub view: String,
-    /// `phone`, `email` or `customer_id`.
+    /// `phone`, `email`, `customer_id`, or `none` for a row about nobody.
     pub caller_kind: String,
     pub caller: Caller,
     pub call_sid: Option<String>,
@@ -78,7 +78,7 @@ fn kind_and_text(identity: &Identity) -> (&'static str, &str) {
 /// All columns but the hash.
 pub(super) fn values(vault: &Vault, row: &Pending, number: i64) -> Result<Vec<Datum>, Error> {
     let delivery = &row.delivery;
-    let (kind, caller) = kind_and_text(&delivery.identity);
+    let (kind, caller) = delivery.identity.as_ref().map_or(("none", ""), kind_and_text);
     let place = place(&delivery.organization, kind);
     let names = |names: &[std::sync::Arc<str>]| serde_json::to_string(names).map_err(|_| Error::Damaged);
     Ok(vec![
