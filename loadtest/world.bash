@@ -24,7 +24,7 @@ stop_all() {
 trap stop_all EXIT
 
 build() {
-    [[ -n "${SKIP_BUILD:-}" ]] || cargo build --release --workspace --bins
+    [[ -n "${SKIP_BUILD:-}" ]] || cargo build --release -p caller-context -p caller-context-loadtest --bins
     (( $(nproc) > 1 )) || die "one core for the load and one for what is measured are needed"
 }
 
@@ -63,14 +63,15 @@ start_crowd() {
     wait_for "$!" "${crowd##*:}"
 }
 
-# The gateway, at $gateway with process $gateway_pid, and the key $key; variables may be set before.
+# The gateway, at $gateway with process $gateway_pid, and the key $key; variables may be set before. GATEWAY_UNDER is
+# a command to run it under.
 start_gateway() {
     gateway=127.0.0.1:$(free_port)
     export CROWD_URL="http://$crowd" CALLER_CONTEXT_CONFIG=loadtest/gateway.toml
     export CALLER_CONTEXT__SERVER__LISTEN="$gateway"
     export CALLER_CONTEXT__STORE__URL="sqlite:$folder/store.db" CALLER_CONTEXT__STORE__KEY_FILE="$folder/store.key"
     [[ -n "${key:-}" ]] || key=$("$bin/caller-context" keys new --view studio 2>/dev/null)
-    on_core "$SERVER_CORE" "$bin/caller-context" serve
+    on_core "$SERVER_CORE" ${GATEWAY_UNDER:-} "$bin/caller-context" serve
     gateway_pid=$!
     wait_for "$gateway_pid" "${gateway##*:}"
 }
