@@ -66,7 +66,7 @@ struct Stage {
 static STAGE: LazyLock<Stage> = LazyLock::new(|| {
     let loaded = load(&Layers::text(CONFIG).with("SECRET", "s")).unwrap_or_else(|invalid| panic!("{invalid}"));
     let config = loaded.config;
-    let policy = Policy::new(config.plan.clone(), &config.views, 0);
+    let policy = Policy::new(config.plan.clone(), &config.views);
     let phone = Phone::parse("+14155550142", None).expect("a number");
     let email = Email::parse("ada.byron@example.com").expect("an address");
     Stage { config, policy, phone, email }

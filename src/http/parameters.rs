@@ -63,18 +63,39 @@ fn read_form<'a>(all: &mut Pairs<'a>, form: &'a [u8]) {
     for pair in form.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
         let mut ends = pair.splitn(2, |b| *b == b'=');
         let (name, value) = (ends.next().unwrap_or_default(), ends.next().unwrap_or_default());
-        let written = as_written(name).zip(as_written(value)).map(|(name, value)| (name.into(), value.into()));
-        // a pair is one pair however it is encoded
-        if let Some(pair) = written.or_else(|| form_urlencoded::parse(pair).next()) {
-            all.push(pair);
-        }
+        all.push((decoded(name), decoded(value)));
     }
 }
 
-/// A text in which nothing is encoded.
-fn as_written(text: &[u8]) -> Option<&str> {
-    let plain = text.iter().all(|b| b.is_ascii() && !matches!(b, b'%' | b'+'));
-    plain.then(|| std::str::from_utf8(text).ok()).flatten()
+/// A name or value of a form; nearly always nothing in it is encoded but a plus.
+fn decoded(text: &[u8]) -> Cow<'_, str> {
+    if text.iter().all(|b| !matches!(b, b'%' | b'+')) {
+        return String::from_utf8_lossy(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
+        let escaped = match rest.as_slice() {
+            [high, low, ..] if *byte == b'%' => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        bytes.push(match (byte, escaped) {
+            (_, Some((high, low))) => {
+                rest.nth(1);
+                high * 16 + low
+            }
+            (b'+', _) => b' ',
+            (other, _) => *other,
+        });
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(broken) => String::from_utf8_lossy(broken.as_bytes()).into_owned().into(),
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 pub fn is_form(headers: &HeaderMap) -> bool {
@@ -266,6 +287,30 @@ mod tests {
             let (parameters, read) = Parameters::read(query, &headers(content_type), body.as_bytes());
             assert_eq!(parameters.get("From"), expected, "{query:?} {content_type} {body}");
             assert_eq!(read, outcome, "{query:?} {content_type} {body}");
+        }
+    }
+
+    #[test]
+    fn forms_are_decoded_as_browsers_encode_them() {
+        let texts = [
+            "a=b",
+            "a=%2B1+415%20",
+            "=",
+            "a",
+            "&&a=1&&b",
+            "%41=%4a%4A",
+            "a=%",
+            "a=%2",
+            "a=%zz%2",
+            "a=b=c",
+            "a=%ff%fe",
+            "a=\u{e9}%C3%A9",
+        ];
+        for text in texts {
+            let mut all = Pairs::new();
+            read_form(&mut all, text.as_bytes());
+            let expected: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
+            assert_eq!(all.as_slice(), expected, "{text}");
         }
     }
 

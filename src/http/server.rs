@@ -100,7 +100,8 @@ pub async fn serve(listener: TcpListener, current: Arc<Current>, tracker: &TaskT
 
 fn builder(tracker: TaskTracker) -> Builder<Tracked> {
     let mut builder = Builder::new(Tracked(tracker));
-    builder.http1().header_read_timeout(None).max_buf_size(HEADERS_MAX);
+    // one piece of memory and one plain write are cheaper than two pieces: answers are small
+    builder.http1().header_read_timeout(None).max_buf_size(HEADERS_MAX).writev(false);
     builder
         .http2()
         .timer(TokioTimer::new())

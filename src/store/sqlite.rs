@@ -55,6 +55,9 @@ impl Sqlite {
         writer.busy_timeout(BUSY)?;
         // FULL: a committed row survives the machine, not only the process
         writer.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+        // A flush of the audit log touches a page of each index for each of its rows: they should fit into
+        // memory, and be copied from the log into the file once for many flushes (64 MB), not for each.
+        writer.execute_batch("PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 16384")?;
         let reader = Connection::open(path)?;
         reader.busy_timeout(BUSY)?;
         reader.execute_batch("PRAGMA query_only = ON")?;
