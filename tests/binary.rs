@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
@@ -37,10 +38,13 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the runtime of a test ends with it")]
 async fn vendor() -> SocketAddr {
     let people = async || Json(json!([{ "id": 7, "tel": "+1 415-555-0142", "who": "Ann Example" }]));
-    let routes = Router::new().route("/find", get(people));
+    serving(Router::new().route("/find", get(people))).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "the runtime of a test ends with it")]
+async fn serving(routes: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, routes).await.unwrap() });
@@ -243,4 +247,53 @@ fn there_is_a_manual_page_for_every_verb() {
     for said in ["Exit codes", "starting again will not help", "caller\\-context\\-lookup(1)"] {
         assert!(whole.contains(said), "{said}: {whole}");
     }
+}
+
+/// Supervisors ask with TERM. The answer in flight goes out whole, and the process ends well.
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_end_it_finishes_the_answer_in_flight() {
+    let (asked, release) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+    let vendor = {
+        let (asked, release) = (asked.clone(), release.clone());
+        let people = async move || {
+            asked.notify_one();
+            release.notified().await;
+            Json(json!([{ "id": 7, "tel": "+1 415-555-0142", "who": "Ann Example" }]))
+        };
+        serving(Router::new().route("/find", get(people))).await
+    };
+    let (folder, binary) = unpacked();
+    std::fs::create_dir(folder.path().join("connectors")).unwrap();
+    std::fs::write(folder.path().join("connectors/acme.toml"), ACME).unwrap();
+    let store = folder.path().display();
+    let config = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite:{store}/store.db\"\nkey_file = \"{store}/key\"\n\
+         [sources.crm]\nconnector = \"acme\"\nbase_url = \"http://{vendor}\"\nsecret = \"env:ACME_KEY\"\n\
+         timeout = \"30s\"\n"
+    );
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, config).unwrap();
+    let file = file.to_str().unwrap();
+    let environment = [("ACME_KEY", "k")];
+    let key = text(&run(&binary, &["keys", "new", "--view", "studio", "--config", file], &environment).stdout);
+    let mut gateway = Running::start(&binary, &["serve", "--config", file], &environment);
+    let address = gateway.address("\"address\":\"");
+    let url = format!("http://{address}/api/studio/context");
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    #[expect(clippy::disallowed_methods, reason = "the client of a test asks the gateway, not a vendor")]
+    let client = reqwest::Client::new();
+    let form = [("From", "+14155550142"), ("deadline_ms", "9000")];
+    let answer = client.post(url).basic_auth("x", Some(key.trim())).form(&form).send();
+    let ending = async {
+        asked.notified().await;
+        let sent = Command::new("kill").args(["-s", "TERM", &gateway.0.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        release.notify_one();
+    };
+    let (answer, ()) = tokio::join!(answer, ending);
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 200);
+    let attributes: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(attributes["caller_name"], "Ann Example", "{attributes}");
+    assert_eq!(gateway.0.wait().unwrap().code(), Some(0));
 }
