@@ -67,3 +67,21 @@ async fn the_document_is_of_this_package_and_this_gateway() {
     assert_eq!(document["components"]["schemas"]["ContextQuestion"]["properties"]["branch"]["maxLength"], 12);
     assert!(World::start().await.document.get("servers").is_none(), "nobody knows the address");
 }
+
+/// Everybody may read the document and its page: they say what may be asked, not what is kept.
+#[tokio::test]
+async fn what_is_configured_is_not_told_to_everybody() {
+    use caller_context::cli::demo::Setup;
+    let more = "[fields.canary_score]\ntype = \"int\"\nclass = \"sensitive\"\n\
+                [views.canary_view]\nfields = [\"name\", \"canary_score\"]\nmask = { name = \"full\" }\n\
+                [sources.canary_source]\nconnector = \"http\"\nbase_url = \"https://canary.example\"\nauth.none = {}\n\
+                [sources.canary_source.lookup.x]\nneeds = [\"customer_id\"]\nget = \"/{customer_id}\"\n\
+                provides = { canary_score = \"score\" }\n";
+    let world = World::with(Setup { more: more.into(), ..Setup::default() }).await;
+    let page = world.client.get(world.url("/docs")).send().await.unwrap().text().await.unwrap();
+    for text in [world.document.to_string(), page] {
+        assert!(text.contains("contact_count") && !text.contains("canary"), "it tells what is configured");
+    }
+    let name = &world.document["components"]["schemas"]["Fields"]["properties"]["name"];
+    assert!(name["description"].as_str().unwrap().ends_with("Some views mask it."), "and what is true of answers");
+}
