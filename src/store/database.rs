@@ -12,8 +12,11 @@ use super::{Error, postgres, sqlite};
 use crate::config;
 
 /// Never changed once released; the next change is the next number.
-const MIGRATIONS: &[(i64, &str)] =
-    &[(1, include_str!("../../migrations/0001_api_keys.sql")), (2, include_str!("../../migrations/0002_audit.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("../../migrations/0001_api_keys.sql")),
+    (2, include_str!("../../migrations/0002_audit.sql")),
+    (3, include_str!("../../migrations/0003_audit_indexes.sql")),
+];
 
 /// The store, migrated and ready. A clone is the same store.
 #[derive(Clone)]
