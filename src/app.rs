@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Invalid, Layers, MadeFrom, Reload};
-use crate::http::{self, Current, Edge, Parts, Serving, Standing};
+use crate::http::{self, Comparisons, Current, Edge, Parts, Serving, Standing};
 use crate::lookup::Engine;
 use crate::reload;
 use crate::source::StartError;
@@ -133,6 +133,7 @@ impl App {
             audit: audit.clone(),
             metrics,
             clock,
+            comparisons: Comparisons::new(tracker.clone(), clock),
             stop: stop.clone(),
         })?;
         let current = Arc::new(Current::new(edge)?);

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 
 const STUDIO: &str = "/api/studio/context";
 const CONTEXT: &str = "/api/context";
+const COMPARE: &str = "/api/studio/compare";
 const ANN: &str = "+14155550142";
 /// The upstream answers about this number only after it was told to.
 const HELD: &str = "+14155550143";
@@ -472,6 +473,16 @@ fn signature(path_and_query: &str, form: &[(&str, &str)]) -> String {
     let mut mac = Hmac::<sha1::Sha1>::new_from_slice(TOKEN.as_bytes()).unwrap();
     mac.update(format!("{PUBLIC}{path_and_query}{signed}").as_bytes());
     BASE64_STANDARD.encode(mac.finalize().into_bytes())
+}
+
+#[tokio::test]
+async fn a_signature_proves_a_comparison_too() {
+    let gateway = Gateway::start("").await;
+    let theirs = r#"{"caller_name":"Ann"}"#;
+    let form = [("AccountSid", "ACours0123456789"), ("CallSid", "CA1"), ("From", ANN), ("answer", theirs)];
+    let send = |signature: String| gateway.post(COMPARE).header("x-twilio-signature", signature).form(&form).send();
+    assert_eq!(send(signature(COMPARE, &form)).await.unwrap().status(), StatusCode::ACCEPTED);
+    assert_eq!(send(signature(STUDIO, &form)).await.unwrap().status(), StatusCode::UNAUTHORIZED, "of another route");
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ impl Edge {
         rendered
     }
 
-    fn render(
+    pub(super) fn render(
         &self,
         policy: &Policy,
         view: ViewId,

@@ -5,6 +5,7 @@ mod answer;
 mod audit;
 mod auth;
 mod callers;
+mod compare;
 mod context;
 mod current;
 mod docs;
@@ -34,6 +35,7 @@ use crate::telemetry::Metrics;
 use crate::view::Policy;
 
 pub(crate) use callers::{Call, Callers};
+pub use compare::Comparisons;
 pub use current::{Current, Serving, Standing};
 pub use router::router;
 pub use server::serve;
@@ -46,6 +48,7 @@ pub struct Parts {
     pub audit: AuditLog,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
+    pub comparisons: Arc<Comparisons>,
     /// Cancelled when the gateway goes down: `/readyz` says so at once.
     pub stop: CancellationToken,
 }
@@ -58,6 +61,7 @@ pub struct Edge {
     audit: AuditLog,
     metrics: Arc<Metrics>,
     clock: Clock,
+    comparisons: Arc<Comparisons>,
     stop: CancellationToken,
     policy: Policy,
     /// Made by this policy: what another one showed is in another edge.
@@ -105,6 +109,7 @@ impl Edge {
             keys: self.keys.clone(),
             audit: self.audit.clone(),
             clock: self.clock,
+            comparisons: self.comparisons.clone(),
             stop: self.stop.clone(),
         };
         Self::make(parts, Some(self))
@@ -136,6 +141,7 @@ impl Edge {
             audit: parts.audit,
             metrics: parts.metrics,
             clock: parts.clock,
+            comparisons: parts.comparisons,
             stop: parts.stop,
             config,
         }))

@@ -25,7 +25,7 @@ use utoipa::openapi::{
 
 use super::docs::{self, Pages};
 use super::error::{self, Code, Problem};
-use super::{audit, operations, studio};
+use super::{audit, compare, operations, studio};
 use crate::config::{Config, Input};
 use crate::view::attributes::{Attributes, Panel};
 use crate::view::schema;
@@ -75,6 +75,9 @@ fn paths(inputs: &[Input]) -> PathsBuilder {
     let operations = [
         (studio::PATH, HttpMethod::Get, studio_get(inputs)),
         (studio::PATH, HttpMethod::Post, studio_post()),
+        (compare::PATH, HttpMethod::Post, compare_post()),
+        (compare::PATH, HttpMethod::Get, compare_get()),
+        (compare::PATH, HttpMethod::Delete, compare_delete()),
         ("/api/context", HttpMethod::Get, context_get(inputs)),
         ("/api/context", HttpMethod::Post, context_post()),
         ("/api/context", HttpMethod::Delete, context_delete()),
@@ -148,6 +151,44 @@ fn studio_question(inputs: &[Input]) -> Vec<Said> {
     ];
     all.push(deadline());
     all.extend(declared(inputs));
+    all
+}
+
+fn compare_post() -> OperationBuilder {
+    let example = json!({
+        "From": "+14155550142", "CallSid": "CA0123456789abcdef0123456789abcdef", "took_ms": 412,
+        "answer": { "caller_name": "Ada Byron", "vip_customer": true },
+    });
+    let taken = ResponseBuilder::new().description("It will be compared. Whoever calls, this says nothing more.");
+    let codes = [
+        Code::Unauthorized,
+        Code::TooManyWrongKeys,
+        Code::MalformedBody,
+        Code::InvalidParameter,
+        Code::RequestTimeout,
+        Code::BodyTooLarge,
+    ];
+    operation(
+        "compare",
+        TELEPHONY,
+        "Another Function answered like this",
+        "Side by side, before a line is moved: whoever answers the call today says what it answered. The gateway looks \
+         the caller up behind this answer, tells nobody, and counts per attribute how the two compare. Nothing but \
+         counts is kept. Parameters as for the question of a flow.",
+    )
+    .securities(Some(["bearer", "basic", "twilio"].map(by)))
+    .request_body(Some(body("StudioComparison", &example)))
+    .responses(problems(ResponsesBuilder::new().response("202", taken), &codes))
+}
+
+fn comparison(inputs: &[Input]) -> Vec<Said> {
+    let answer = ObjectBuilder::new().schema_type(Type::Object).description(Some(
+        "The flat attributes that were answered; in a form their JSON text. Those that the gateway does not know are \
+         counted as one.",
+    ));
+    let mut all = studio_question(inputs);
+    all.push(("answer".into(), answer.additional_properties(Some(AdditionalProperties::FreeForm(true))), None));
+    all.push(("took_ms".into(), integer("How long that answer took, in milliseconds.").minimum(Some(0)), None));
     all
 }
 
@@ -251,6 +292,29 @@ fn audit_get() -> OperationBuilder {
     .responses(refusals(responses, &[Code::InvalidParameter, Code::Forbidden]))
 }
 
+fn compare_get() -> OperationBuilder {
+    let found = example(include_str!("examples/compare.json"));
+    let mut table = answered("The table.", JSON, named::<compare::Table>(), Some(found));
+    table.content.insert("text/plain".into(), RefOr::T(ContentBuilder::new().schema(Some(string(""))).build()));
+    agents(
+        "comparisons",
+        INTEGRATIONS,
+        "How do a Function and the gateway compare?",
+        "For administrators, of the key's own organization: what was compared by this process since it started or \
+         since counting began anew.",
+    )
+    .parameters(Some(in_query(vec![("as".into(), word(["json", "text"], "`text` is for people."), None)])))
+    .responses(problems(ResponsesBuilder::new().response("200", table), &COMPARISONS))
+}
+
+fn compare_delete() -> OperationBuilder {
+    let begun = ResponseBuilder::new().description("All counts are zero.");
+    agents("compareAnew", INTEGRATIONS, "Count from zero again", "For administrators, for the key's own organization.")
+        .responses(problems(ResponsesBuilder::new().response("204", begun), &COMPARISONS[..3]))
+}
+
+const COMPARISONS: [Code; 4] = [Code::Unauthorized, Code::Forbidden, Code::TooManyWrongKeys, Code::InvalidParameter];
+
 // --- Operations --------------------------------------------------------------------------------
 
 fn healthz() -> OperationBuilder {
@@ -337,6 +401,7 @@ fn components(config: &Config) -> Components {
     let inputs = &config.inputs;
     let all = ComponentsBuilder::new()
         .schema("StudioQuestion", question(studio_question(inputs), "What a flow says of its call."))
+        .schema("StudioComparison", question(comparison(inputs), "What another Function answered to a call."))
         .schema("ContextQuestion", question(context_question(inputs), "Whom it is about, and how long it may take."))
         .schema(schema::CONTEXT, schema::context())
         .schema(schema::FIELDS, schema::fields(config))
@@ -345,6 +410,7 @@ fn components(config: &Config) -> Components {
     with::<Attributes>(&mut named);
     with::<Panel>(&mut named);
     with::<audit::Page>(&mut named);
+    with::<compare::Table>(&mut named);
     with::<operations::Ready>(&mut named);
     with::<error::Body>(&mut named);
     let mut all = all.schemas_from_iter(named).build();

@@ -130,7 +130,8 @@ pub async fn metrics(State(edge): State<Arc<Edge>>, Extension(peer): Extension<P
     edge.metrics.audit_lost.absolute(audit.lost);
     edge.metrics.audit_waiting.set(f64::from(u32::try_from(audit.waiting).unwrap_or(u32::MAX)));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], edge.metrics.render()).into_response()
+    let text = edge.metrics.render() + &edge.metrics.render_compared(&edge.comparisons.counts());
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 /// `GET /docs/errors/{code}`: what a problem's `type` points to.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue, Method, Request, header};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -15,7 +15,7 @@ use tower_http::cors::CorsLayer;
 use super::docs::{self, Pages};
 use super::error::Code;
 use super::peer::Peer;
-use super::{Edge, Error, audit, context, openapi, operations, studio};
+use super::{Edge, Error, audit, compare, context, openapi, operations, studio};
 
 /// All routes. The server asks `studio` itself before it comes here: a call in the air does not
 /// wait for the tree of routes.
@@ -23,7 +23,9 @@ use super::{Edge, Error, audit, context, openapi, operations, studio};
 /// # Errors
 /// When a configured origin is none, or the API's document cannot be written.
 pub fn router(edge: Arc<Edge>) -> Result<Router, Error> {
-    let telephony = Router::new().route(studio::PATH, any(studio_context));
+    let telephony = Router::new()
+        .route(studio::PATH, any(studio_context))
+        .route(compare::PATH, post(compare::compare).get(compare::table).delete(compare::begin_anew));
     let desktop = Router::new()
         .route("/api/context", get(context::answer).post(context::answer).delete(context::forget))
         // before the layer, so that a preflight comes to it

@@ -92,7 +92,7 @@ impl EmptyWidgets {
 }
 
 impl Edge {
-    fn signed_reader(&self, head: &Parts, parameters: &Parameters<'_>, body: &[u8]) -> Option<Reader> {
+    pub(super) fn signed_reader(&self, head: &Parts, parameters: &Parameters<'_>, body: &[u8]) -> Option<Reader> {
         let proof = self.accounts.verify(&Signed {
             signature: head.headers.get(twilio_signature::HEADER)?.as_bytes(),
             path_and_query: head.uri.path_and_query().map_or("/", |p| p.as_str()),
@@ -136,7 +136,7 @@ impl Edge {
     }
 
     /// For calls that we make the person is the one who is called.
-    fn person(&self, reader: &Reader, parameters: &Parameters<'_>) -> Arc<Person> {
+    pub(super) fn person(&self, reader: &Reader, parameters: &Parameters<'_>) -> Arc<Person> {
         let outbound =
             parameters.get("Direction").is_some_and(|d| d.trim().to_ascii_lowercase().starts_with("outbound"));
         self.callers.judge(&Call {

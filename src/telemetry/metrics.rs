@@ -2,6 +2,7 @@
 //! Handles are made once and kept; labels come from closed sets (configured names and the words
 //! of `domain::outcome`), never from a request.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -33,6 +34,9 @@ const CONNECTIONS: &str = "caller_context_connections";
 const RELOADS: &str = "caller_context_config_reloads_total";
 const AUDIT_LOST: &str = "caller_context_audit_lost_total";
 const AUDIT_WAITING: &str = "caller_context_audit_waiting";
+const COMPARE_FIELDS: &str = "caller_context_compare_fields_total";
+const COMPARE_LOOKUPS: &str = "caller_context_compare_lookups_total";
+const COMPARE_LEFT_OUT: &str = "caller_context_compare_left_out_total";
 
 /// Upper bounds in seconds: a hit is tens of microseconds, Studio gives up at ten seconds.
 const SECONDS: &[f64] = &[
@@ -164,6 +168,20 @@ impl Reload {
             Self::Unchanged => "unchanged",
         }
     }
+}
+
+/// What is counted of answers compared side by side. Its words are from closed sets, too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Compared {
+    Field {
+        field: &'static str,
+        result: &'static str,
+    },
+    /// The gateway's own lookup.
+    Lookup {
+        lookup_status: &'static str,
+    },
+    LeftOut,
 }
 
 /// What a breaker's gauge shows.
@@ -381,6 +399,40 @@ impl Metrics {
                 let labels = format_args!("organization=\"{}\",source=\"{}\"", organization.name, source.name);
                 let _ = writeln!(text, "{SILENCE}{{{labels}}} {seconds}.{rest:06}");
             }
+        }
+        text
+    }
+
+    /// The counts of comparisons in the same format. They are kept where they are counted, since
+    /// they may begin anew.
+    pub fn render_compared(&self, counts: &[(Organization, Compared, u64)]) -> String {
+        let mut series: BTreeMap<(Compared, &str), u64> = BTreeMap::new();
+        for (organization, what, count) in counts {
+            *series.entry((*what, &*self.of(organization).name)).or_default() += count;
+        }
+        let mut text = String::new();
+        let mut family = "";
+        for ((what, organization), count) in series {
+            let (name, help) = match what {
+                Compared::Field { .. } => (COMPARE_FIELDS, "Fields of answers compared side by side, by result."),
+                Compared::Lookup { .. } => (COMPARE_LOOKUPS, "Lookups made for comparisons, by lookup status."),
+                Compared::LeftOut => (COMPARE_LEFT_OUT, "Comparisons left out because too many were being made."),
+            };
+            if family != name {
+                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+                family = name;
+            }
+            let _ = match what {
+                Compared::Field { field, result } => {
+                    let labels = format_args!("organization=\"{organization}\",field=\"{field}\",result=\"{result}\"");
+                    writeln!(text, "{name}{{{labels}}} {count}")
+                }
+                Compared::Lookup { lookup_status } => {
+                    let labels = format_args!("organization=\"{organization}\",lookup_status=\"{lookup_status}\"");
+                    writeln!(text, "{name}{{{labels}}} {count}")
+                }
+                Compared::LeftOut => writeln!(text, "{name}{{organization=\"{organization}\"}} {count}"),
+            };
         }
         text
     }

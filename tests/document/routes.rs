@@ -16,6 +16,7 @@ fn routed() -> BTreeSet<String> {
     arguments
         .map(|argument| match argument {
             "studio::PATH" => "/api/studio/context".to_owned(),
+            "compare::PATH" => "/api/studio/compare".to_owned(),
             literal => literal.trim_matches('"').to_owned(),
         })
         .collect()

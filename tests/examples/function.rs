@@ -62,7 +62,7 @@ fn call(test: &str, server: Server, settings: Json, event: Json) -> Option<(Json
 }
 
 /// Reads one whole request.
-fn request(stream: &mut TcpStream) -> String {
+pub fn request(stream: &mut TcpStream) -> String {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
     loop {

@@ -11,3 +11,4 @@ mod function;
 mod hostile;
 mod node;
 mod panel;
+mod side_by_side;

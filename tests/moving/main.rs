@@ -1,8 +1,11 @@
 //! Moving a live line: a changed configuration beside the one that runs, and the gateway beside
 //! somebody else's Function. The real binary and real sockets, with the demo world's vendors.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod compare;
+#[path = "../examples/node.rs"]
+mod node;
 mod replay;
 mod world;
 

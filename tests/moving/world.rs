@@ -76,11 +76,15 @@ impl World {
         Ended { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
     }
 
+    /// What config.toml says now.
+    pub fn layers(&self) -> Layers {
+        Layers::read(Some(&self.path("config.toml")), self.environment.iter().cloned()).unwrap()
+    }
+
     /// A gateway with config.toml, for as long as the test wants; its key is `key` for the view
     /// `admin`.
     pub async fn serve(&self) -> App {
-        let layers = Layers::read(Some(&self.path("config.toml")), self.environment.iter().cloned()).unwrap();
-        let config = load(&layers).unwrap_or_else(|invalid| panic!("{invalid}")).config;
+        let config = load(&self.layers()).unwrap_or_else(|invalid| panic!("{invalid}")).config;
         let grant = Grant { key_id: "key".into(), organization: Organization::single(), view: "admin".into() };
         let keys = Keys::fixed(vec![("key".into(), grant)]);
         App::start(Arc::new(config), KeysFrom::Fixed(keys), Clock::system()).await.unwrap()

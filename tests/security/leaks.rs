@@ -112,6 +112,10 @@ async fn ask_everything(door: &Door, refusals: &mut String) {
         let call = [("From", number), ("CallSid", "CA1"), ("location", "downtown")];
         send(door.post(STUDIO).bearer_auth("demo-studio").form(&call), refusals).await;
         send(door.get(STUDIO).basic_auth("x", Some("demo-studio")).query(&call), refusals).await;
+        let theirs = value!({ "caller_name": "Ada Byron", "canary": number, "caller_data": "{\"canary\":1}" });
+        let said = value!({ "From": number, "answer": theirs });
+        send(door.post("/api/studio/compare").bearer_auth("demo-studio").json(&said), refusals).await;
+        send(door.post("/api/studio/compare").bearer_auth("demo-studio").json(&theirs), refusals).await;
         for key in ["demo-basic", "demo-admin"] {
             let question = value!({ "phone": number, "explain": key == "demo-admin" });
             send(door.post(CONTEXT).bearer_auth(key).json(&question), refusals).await;
