@@ -39,8 +39,8 @@ pub enum Error {
     #[error("no key is usable: make one with `caller-context keys new --view studio`")]
     NoKey,
     #[error(
-        "server.listen is not loopback and nothing stands in front: keys would travel in clear. Put a proxy that \
-         terminates TLS in front and name it in server.trusted_proxies"
+        "server.listen is not loopback and nothing stands in front: keys would travel in clear. Give it a \
+         certificate in server.tls, or put a proxy that terminates TLS in front and name it in server.trusted_proxies"
     )]
     Exposed,
     #[error("cannot listen on {address}")]
@@ -314,7 +314,8 @@ impl Running {
 
 /// Keys would travel in clear between machines.
 fn is_exposed(listen: SocketAddr, config: &Config) -> bool {
-    !listen.ip().is_loopback() && config.server.trusted_proxies.is_empty()
+    let server = &config.server;
+    !listen.ip().is_loopback() && server.tls.is_none() && server.trusted_proxies.is_empty()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

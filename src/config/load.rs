@@ -238,7 +238,7 @@ fn decode(
     vocabulary::fields(root, &mut names);
     let inputs = vocabulary::inputs(root, &mut names);
     let never = vocabulary::never(root);
-    let server = sections::server(root);
+    let server = sections::server(root, references);
     let lookup = sections::lookup(root);
     let cache = sections::cache(root);
     let studio = sections::studio(root);

@@ -71,6 +71,8 @@ pub struct Server {
     /// How long shutdown waits for answers in flight.
     pub shutdown_grace: Duration,
     pub reload: Reload,
+    /// Our own certificate; without it requests come in clear.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// When the configuration is loaded anew.

@@ -15,12 +15,14 @@ use super::section::{Section, hours, ms};
 use super::{
     Audit, Cache, Limits, Logging, Lookup, OrganizationRules, PhoneRules, Reload, Server, Store, Studio, TwilioAccount,
 };
+use crate::clock::Clock;
 use crate::domain::Organization;
 use crate::manifest::diagnostic::{Diagnostics, Origin};
 use crate::manifest::plan::Breaker;
 use crate::manifest::tree::{Entry, Reader};
+use crate::tls::{self, BadCertificate};
 
-pub(super) fn server(root: &Reader<'_>) -> Option<Server> {
+pub(super) fn server(root: &Reader<'_>, references: References<'_>) -> Option<Server> {
     let section = Section::of(root, "server")?;
     let server = Server {
         listen: listen(&section),
@@ -37,17 +39,51 @@ pub(super) fn server(root: &Reader<'_>) -> Option<Server> {
             "off" => Reload::Off,
             _ => Reload::OnChange,
         },
+        tls: section.reader.table("tls").and_then(|tls| certificate(tls, references)),
     };
-    if !server.listen.ip().is_loopback() && server.trusted_proxies.is_empty() {
+    let is_covered = section.reader.node("tls").is_some() || !server.trusted_proxies.is_empty();
+    if !server.listen.ip().is_loopback() && !is_covered {
         section.diagnostics().error_help(
             "open-listener",
             section.origin("listen"),
             "requests would arrive from other machines without TLS",
-            "listen on 127.0.0.1, or name the TLS-terminating proxies in front of it in `trusted_proxies`".to_owned(),
+            "listen on 127.0.0.1, give it a certificate in [server.tls], or name the TLS-terminating proxies in front \
+             of it in `trusted_proxies`"
+                .to_owned(),
         );
     }
     section.finish();
     Some(server)
+}
+
+/// `[server.tls]`. Who gives a certificate wants it: what is not there is an error.
+fn certificate(tls: Reader<'_>, references: References<'_>) -> Option<Arc<rustls::ServerConfig>> {
+    for key in ["certificate", "key"].into_iter().filter(|key| tls.node(key).is_none()) {
+        tls.missing(key);
+    }
+    let (chain, key, diagnostics) = (tls.node("certificate")?, tls.node("key")?, tls.diagnostics);
+    tls.finish();
+    let bad = |origin, problem: String| {
+        diagnostics.error("bad-certificate", origin, problem);
+        None
+    };
+    let chain_text = match references.text(chain) {
+        Resolved::Given(text) => text,
+        Resolved::Unset(what) => return bad(chain.origin, format!("{what} is not there")),
+        Resolved::Wrong => return None,
+    };
+    let key_text = match references.secret(key) {
+        Resolved::Given(text) => text,
+        Resolved::Unset(what) => return bad(key.origin, format!("{what} is not there")),
+        Resolved::Wrong => return None,
+    };
+    match tls::server_config(&chain_text, &key_text, Clock::system().now()) {
+        Ok(config) => Some(config),
+        Err(problem) => {
+            let node = if matches!(problem, BadCertificate::NoKey) { key } else { chain };
+            bad(node.origin, format!("{}: {problem}", node.as_text().unwrap_or_default()))
+        }
+    }
 }
 
 fn listen(section: &Section<'_>) -> SocketAddr {

@@ -23,6 +23,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -236,12 +237,26 @@ impl Connection {
     async fn run(self, builder: Builder<Tracked>, stream: TcpStream) {
         let Self { current, address, _permit, watcher, line } = self;
         // not the edge itself: a connection outlives many
-        let (metrics, patience) = {
+        let (metrics, patience, tls) = {
             let edge = &current.get().edge;
-            (edge.metrics.clone(), edge.config.server.header_timeout)
+            (edge.metrics.clone(), edge.config.server.header_timeout, edge.config.server.tls.clone())
         };
         let _ = stream.set_nodelay(true);
         metrics.connections.increment(1.0);
+        let stream = match tls {
+            None => Some(tokio_util::either::Either::Left(stream)),
+            Some(config) => tokio::select! {
+                // a handshake that is dropped, fails or takes too long is a connection that is closed
+                shaken = tokio::time::timeout(patience, TlsAcceptor::from(config).accept(stream)) => {
+                    shaken.ok().and_then(Result::ok).map(tokio_util::either::Either::Right)
+                }
+                () = line.line.cut.cancelled() => None,
+            },
+        };
+        let Some(stream) = stream else {
+            metrics.connections.decrement(1.0);
+            return;
+        };
         let conversation = Arc::new(Conversation { current, address, line });
         let service = service_fn(|request| {
             let conversation = conversation.clone();

@@ -9,6 +9,7 @@ macro_rules! pages {
 /// Code and page, by code.
 pub const PAGES: &[(&str, &str)] = pages! {
     "account-twice"
+    "bad-certificate"
     "body-with-get"
     "constants-only"
     "conversion-type"

@@ -17,4 +17,5 @@ mod leaks;
 mod process;
 mod reload;
 mod tenants;
+mod tls;
 mod vendors;
