@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench may stop at the first surprise")]
 
+mod recorded;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use caller_context::domain::identity::{CallerIdLists, CallerIdRules};
 use caller_context::domain::{Identity, LookupStatus, Organization, Phone, judge};
 use caller_context::lookup::{Ask, CacheState, Purse};
 use criterion::{Criterion, criterion_group, criterion_main};
+use recorded::Recorded;
 use tokio::runtime::Runtime;
 
 fn ask(number: &str) -> Ask {
@@ -66,5 +69,12 @@ fn lookup(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, normalise, lookup);
+/// The pure steps of a miss, over what vendors are recorded to answer.
+fn reading(c: &mut Criterion) {
+    let recorded = Recorded::new();
+    c.bench_function("mapping/HubSpot, a contact", |b| b.iter(|| recorded.read(black_box(0))));
+    c.bench_function("merge/HubSpot and Salesforce, six readings", |b| b.iter(|| black_box(&recorded).merged()));
+}
+
+criterion_group!(benches, normalise, reading, lookup);
 criterion_main!(benches);
