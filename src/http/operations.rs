@@ -25,10 +25,14 @@ pub async fn healthz() -> Response {
 /// Whether requests are welcome.
 #[derive(Serialize, ToSchema)]
 pub struct Ready {
-    /// `ready`; `degraded`: the audit log lost rows or fails to write; `audit_failing`: with
+    /// `ready`; `degraded`: keys cannot be read, or the audit log lost rows or fails to write; `audit_failing`: with
     /// `audit.strict`, nothing can be delivered; `stopping`: the gateway goes down.
     #[schema(pattern = "^(ready|degraded|audit_failing|stopping)$")]
     status: &'static str,
+    /// For administrators and for peers on this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = StoredKeys)]
+    keys: Option<StoredKeys>,
     /// For administrators and for peers on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Audit)]
@@ -43,16 +47,35 @@ pub struct Ready {
     sources: Option<Vec<Source>>,
 }
 
+/// Keys in the store. Those known before stay good while it cannot be read.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeysHealth)]
+pub struct StoredKeys {
+    /// `failing`: keys that are made or revoked go unnoticed.
+    #[schema(pattern = "^(ok|failing)$")]
+    status: &'static str,
+    /// `unreachable`, `timeout`, `limited`, `full`, `rejected` or `unreadable`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    reason: Option<&'static str>,
+}
+
 /// The audit log of this process.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditHealth)]
 pub struct Audit {
+    /// `failing`: the last write failed, and is tried again; `degraded`: some deliveries are lost.
+    #[schema(pattern = "^(ok|degraded|failing)$")]
+    status: &'static str,
+    /// `unreachable`, `timeout`, `limited`, `full`, `rejected` or `unreadable`: why writes fail;
+    /// `overflow`: why deliveries were lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String)]
+    reason: Option<&'static str>,
     /// Deliveries that found no room since the start, and are not in the log.
     lost: u64,
     /// Rows that wait for the store.
     waiting: usize,
-    /// The last write failed; writes are tried again.
-    failing: bool,
 }
 
 /// Whether the configuration in force is what the files say.
@@ -88,11 +111,11 @@ pub struct Source {
 /// `GET /readyz`: requests are welcome. Sources that are down do not make the gateway unready:
 /// it answers without them.
 pub async fn readyz(State(edge): State<Arc<Edge>>, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Response {
-    let audit = edge.audit.health();
+    let (audit, keys) = (edge.audit.health(), edge.keys.trouble());
     let status = match () {
         () if edge.stop.is_cancelled() => "stopping",
-        () if audit.failing && edge.config.audit.strict => "audit_failing",
-        () if audit.failing || audit.lost > 0 => "degraded",
+        () if audit.failing.is_some() && edge.config.audit.strict => "audit_failing",
+        () if audit.failing.or(keys).is_some() || audit.lost > 0 => "degraded",
         () => "ready",
     };
     let code = match status {
@@ -100,7 +123,15 @@ pub async fn readyz(State(edge): State<Arc<Edge>>, Extension(peer): Extension<Pe
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     let insider = peer.local || headers.contains_key(header::AUTHORIZATION) && edge.admin(peer, &headers).is_ok();
-    let audit = insider.then_some(Audit { lost: audit.lost, waiting: audit.waiting, failing: audit.failing });
+    let failing = |trouble: Option<_>| if trouble.is_some() { "failing" } else { "ok" };
+    let keys = insider.then(|| StoredKeys { status: failing(keys), reason: keys });
+    let audit = insider.then(|| {
+        let (status, reason) = match audit.failing {
+            None if audit.lost > 0 => ("degraded", Some("overflow")),
+            trouble => (failing(trouble), trouble),
+        };
+        Audit { status, reason, lost: audit.lost, waiting: audit.waiting }
+    });
     let configuration = insider.then(|| {
         let Standing { loaded_at, outdated_since, takes_restart } = Standing::clone(&edge.standing.load());
         Configuration { loaded_at, outdated_since, takes_restart }
@@ -115,7 +146,7 @@ pub async fn readyz(State(edge): State<Arc<Edge>>, Extension(peer): Extension<Pe
         };
         sources.map(source).collect()
     });
-    json(code, &Ready { status, audit, configuration, sources })
+    json(code, &Ready { status, keys, audit, configuration, sources })
 }
 
 /// `GET /metrics` in Prometheus' text format.
@@ -127,6 +158,9 @@ pub async fn metrics(State(edge): State<Arc<Edge>>, Extension(peer): Extension<P
     }
     edge.engine.show_gauges();
     let audit = edge.audit.health();
+    let failing = |trouble: Option<_>| f64::from(u8::from(trouble.is_some()));
+    edge.metrics.audit_failing.set(failing(audit.failing));
+    edge.metrics.keys_failing.set(failing(edge.keys.trouble()));
     edge.metrics.audit_lost.absolute(audit.lost);
     edge.metrics.audit_waiting.set(f64::from(u32::try_from(audit.waiting).unwrap_or(u32::MAX)));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

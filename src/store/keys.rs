@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::database::Row;
 use super::vault::hex;
-use super::{Database, Error};
+use super::{Database, Error, Trouble};
 use crate::domain::Organization;
 
 /// Random bytes of a key's two parts.
@@ -176,6 +176,7 @@ fn listed(row: &Row) -> Result<Listed, Error> {
 #[derive(Clone)]
 pub struct Keys {
     known: Arc<ArcSwap<Known>>,
+    trouble: Arc<Trouble>,
 }
 
 #[derive(Default)]
@@ -218,21 +219,24 @@ impl Keys {
     /// Reads the keys and keeps them up to date, about every second, until `stop`. While the store
     /// cannot be read, the keys last read stay good.
     pub async fn watch(database: Database, tracker: &TaskTracker, stop: CancellationToken) -> Result<Self, Error> {
-        let keys = Self { known: Arc::new(ArcSwap::from_pointee(read(&database).await?)) };
-        let known = keys.known.clone();
+        let known = Arc::new(ArcSwap::from_pointee(read(&database).await?));
+        let keys = Self { known, trouble: Arc::default() };
+        let Self { known, trouble } = keys.clone();
         tracker.spawn(async move {
-            let mut failing = false;
             while stop.run_until_cancelled(tokio::time::sleep(REFRESH)).await.is_some() {
                 match read(&database).await {
                     Ok(read) => {
                         known.store(Arc::new(read));
-                        failing = false;
+                        if trouble.set(None).is_some() {
+                            tracing::info!("API keys can be read again");
+                        }
                     }
-                    Err(error) if !failing => {
-                        tracing::warn!(%error, "API keys cannot be read; the last ones known stay good");
-                        failing = true;
+                    Err(error) => {
+                        let reason = error.reason();
+                        if trouble.set(Some(reason)) != Some(reason) {
+                            tracing::warn!(reason, %error, "API keys cannot be read; the last ones known stay good");
+                        }
                     }
-                    Err(_) => {}
                 }
             }
         });
@@ -246,7 +250,13 @@ impl Keys {
             Key { hash, grant, expires_at: None }
         };
         let fixed = keys.into_iter().map(key).collect();
-        Self { known: Arc::new(ArcSwap::from_pointee(Known { fixed, ..Known::default() })) }
+        let known = Arc::new(ArcSwap::from_pointee(Known { fixed, ..Known::default() }));
+        Self { known, trouble: Arc::default() }
+    }
+
+    /// Why keys cannot be read from the store right now; those known before stay good.
+    pub fn trouble(&self) -> Option<&'static str> {
+        self.trouble.get()
     }
 
     /// What a presented key may do; `None` for unknown, wrong, expired and revoked ones alike.

@@ -8,6 +8,11 @@ mod postgres;
 mod sqlite;
 mod vault;
 
+use std::sync::{Mutex, PoisonError};
+
+use rusqlite::ErrorCode;
+use tokio_postgres::error::SqlState;
+
 pub use database::Database;
 
 /// Why the store did not do what was asked. Never quotes a value.
@@ -17,6 +22,8 @@ pub enum Error {
     Url,
     #[error("the store cannot be reached")]
     Unavailable,
+    #[error("the store does not answer in time")]
+    Slow,
     #[error("the store failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
     #[error("the store failed: {0}")]
@@ -43,4 +50,64 @@ pub enum Error {
     OtherKey,
     #[error("the delivery could not be noted")]
     NotNoted,
+}
+
+impl Error {
+    /// Why, in the words that `/readyz` uses for sources too, and one more: `full`.
+    pub fn reason(&self) -> &'static str {
+        use deadpool_postgres::{PoolError, TimeoutType};
+        match self {
+            Self::Slow | Self::Pool(PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)) => "timeout",
+            Self::Pool(PoolError::Timeout(TimeoutType::Wait)) => "limited",
+            Self::Postgres(error) | Self::Pool(PoolError::Backend(error)) => of_postgres(error),
+            Self::Sqlite(error) => of_sqlite(error),
+            Self::Damaged => "unreadable",
+            Self::Unavailable | Self::Pool(_) | Self::File(_) | Self::NotNoted => "unreachable",
+            Self::Url
+            | Self::KeyFile(_)
+            | Self::Key
+            | Self::KeyExposed
+            | Self::KeyMissing
+            | Self::Newer(_)
+            | Self::NotAKey
+            | Self::OtherKey => "rejected",
+        }
+    }
+}
+
+fn of_postgres(error: &tokio_postgres::Error) -> &'static str {
+    let Some(code) = error.code() else { return "unreachable" };
+    match code {
+        c if *c == SqlState::DISK_FULL => "full",
+        c if *c == SqlState::TOO_MANY_CONNECTIONS => "limited",
+        c if *c == SqlState::QUERY_CANCELED => "timeout",
+        // it is going down, or coming up
+        c if c.code().starts_with("57P") || c.code().starts_with("08") => "unreachable",
+        _ => "rejected",
+    }
+}
+
+fn of_sqlite(error: &rusqlite::Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "full",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "timeout",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "unreadable",
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "unreachable",
+        _ => "rejected",
+    }
+}
+
+/// What keeps a part of the gateway from the store right now: a word of [`Error::reason`].
+#[derive(Debug, Default)]
+struct Trouble(Mutex<Option<&'static str>>);
+
+impl Trouble {
+    fn get(&self) -> Option<&'static str> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in how an attempt went; what was known before.
+    fn set(&self, now: Option<&'static str>) -> Option<&'static str> {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), now)
+    }
 }

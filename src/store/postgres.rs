@@ -16,6 +16,8 @@ use super::database::{Datum, Row};
 
 const CONNECTIONS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a statement may take: a server that hangs must not hold up those who wait.
+const ANSWER: Duration = Duration::from_secs(5);
 
 pub(super) struct Postgres {
     pool: Pool,
@@ -61,7 +63,7 @@ impl Postgres {
 
     pub(super) async fn begin(&self) -> Result<Transaction, Error> {
         let lease = self.lease().await?;
-        lease.client()?.batch_execute("BEGIN").await?;
+        in_time(lease.client()?.batch_execute("BEGIN")).await?;
         Ok(Transaction { lease })
     }
 
@@ -78,17 +80,18 @@ impl Transaction {
     /// All rows travel together; the first that fails fails all.
     pub(super) async fn execute_all(&mut self, sql: &'static str, rows: &[Vec<Datum>]) -> Result<u64, Error> {
         let client = self.lease.client()?;
-        let statement = client.prepare_cached(sql).await?;
+        let statement = in_time(client.prepare_cached(sql)).await?;
         let each = rows.iter().map(|values| client.execute_raw(&statement, values));
-        Ok(futures_util::future::try_join_all(each).await?.iter().sum())
+        Ok(in_time(futures_util::future::try_join_all(each)).await?.iter().sum())
     }
 
+    /// Migrations, and waiting for those of others, take the time they take.
     pub(super) async fn batch(&mut self, sql: &'static str) -> Result<(), Error> {
         Ok(self.lease.client()?.batch_execute(sql).await?)
     }
 
     pub(super) async fn commit(self) -> Result<(), Error> {
-        self.lease.client()?.batch_execute("COMMIT").await?;
+        in_time(self.lease.client()?.batch_execute("COMMIT")).await?;
         self.lease.give_back();
         Ok(())
     }
@@ -101,9 +104,9 @@ impl Lease {
 
     async fn query(&self, sql: &str, values: &[Datum]) -> Result<Vec<Row>, Error> {
         let client = self.client()?;
-        let statement = client.prepare_cached(sql).await?;
+        let statement = in_time(client.prepare_cached(sql)).await?;
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-        client.query(&statement, &values).await?.iter().map(row).collect()
+        in_time(client.query(&statement, &values)).await?.iter().map(row).collect()
     }
 
     fn give_back(mut self) {
@@ -123,6 +126,10 @@ impl Drop for Lease {
             }
         });
     }
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    Ok(tokio::time::timeout(ANSWER, asked).await.map_err(|_| Error::Slow)??)
 }
 
 fn row(row: &tokio_postgres::Row) -> Result<Row, Error> {

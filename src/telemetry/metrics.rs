@@ -37,6 +37,7 @@ const AUDIT_WAITING: &str = "caller_context_audit_waiting";
 const COMPARE_FIELDS: &str = "caller_context_compare_fields_total";
 const COMPARE_LOOKUPS: &str = "caller_context_compare_lookups_total";
 const COMPARE_LEFT_OUT: &str = "caller_context_compare_left_out_total";
+const STORE_FAILING: &str = "caller_context_store_failing";
 
 /// Upper bounds in seconds: a hit is tens of microseconds, Studio gives up at ten seconds.
 const SECONDS: &[f64] = &[
@@ -70,6 +71,9 @@ pub struct Metrics {
     pub audit_lost: Counter,
     /// Audit rows in memory, not yet committed.
     pub audit_waiting: Gauge,
+    /// 1 while the store does not take audit rows, 0 otherwise; and while it does not give keys.
+    pub audit_failing: Gauge,
+    pub keys_failing: Gauge,
 }
 
 /// Handles of one source, whatever the organization.
@@ -292,6 +296,8 @@ impl Metrics {
             connections: gauge(&recorder, CONNECTIONS, &[]),
             audit_lost: counter(&recorder, AUDIT_LOST, &[]),
             audit_waiting: gauge(&recorder, AUDIT_WAITING, &[]),
+            audit_failing: gauge(&recorder, STORE_FAILING, &[("part", "audit")]),
+            keys_failing: gauge(&recorder, STORE_FAILING, &[("part", "keys")]),
             sources,
             operations,
             text: recorder.handle(),
@@ -523,6 +529,7 @@ fn describe(recorder: &PrometheusRecorder) {
         (CACHE_CONTEXTS, "Entries of the cache of contexts."),
         (CONNECTIONS, "Connections open now."),
         (AUDIT_WAITING, "Audit rows in memory, not yet committed."),
+        (STORE_FAILING, "1 while a part of the gateway cannot use the store; /readyz says why."),
     ];
     for (name, help) in gauges {
         recorder.describe_gauge(name.into(), None, help.into());

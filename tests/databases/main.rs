@@ -1,10 +1,13 @@
 //! Databases as sources and as our own store, on real PostgreSQL, MariaDB and SQLite.
 
+mod bad_days;
 #[path = "../support/chaos.rs"]
 mod chaos;
 #[path = "../support/database.rs"]
 mod database;
 mod published;
+#[path = "../support/server.rs"]
+mod server;
 mod sources;
 mod store;
 mod types;

@@ -1,4 +1,5 @@
-//! A TCP proxy that cuts connections when told to, also between a request and its answer.
+//! A TCP proxy that cuts connections when told to, also between a request and its answer, and that
+//! can stop to pass anything on without closing anything.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,6 +15,7 @@ pub struct ChaosProxy {
     pub port: u16,
     /// Counts the cuts; a connection lives while the number stays.
     cuts: watch::Sender<usize>,
+    hanging: watch::Sender<bool>,
     orders: Arc<Orders>,
     _tasks: JoinSet<()>,
 }
@@ -29,11 +31,11 @@ impl ChaosProxy {
     pub async fn to(server: String) -> std::io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let port = listener.local_addr()?.port();
-        let (cuts, watch) = watch::channel(0);
+        let ((cuts, cut), (hanging, hangs)) = (watch::channel(0), watch::channel(false));
         let orders = Arc::<Orders>::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server, watch, orders.clone()));
-        Ok(Self { port, cuts, orders, _tasks: tasks })
+        tasks.spawn(accept(listener, server, cut, hangs, orders.clone()));
+        Ok(Self { port, cuts, hanging, orders, _tasks: tasks })
     }
 
     /// Cuts every connection there is; new ones are let through.
@@ -44,6 +46,12 @@ impl ChaosProxy {
     /// While true, connections are closed as soon as they are made.
     pub fn refuse(&self, refuse: bool) {
         self.orders.refusing.store(refuse, Ordering::SeqCst);
+    }
+
+    /// While true, nothing passes in either direction, and nothing is closed. What was said meanwhile
+    /// arrives afterwards.
+    pub fn hang(&self, hang: bool) {
+        self.hanging.send_replace(hang);
     }
 
     /// Connections made so far.
@@ -65,16 +73,22 @@ impl ChaosProxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: String, cuts: watch::Receiver<usize>, orders: Arc<Orders>) {
+async fn accept(
+    listener: TcpListener,
+    server: String,
+    cuts: watch::Receiver<usize>,
+    hangs: watch::Receiver<bool>,
+    orders: Arc<Orders>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         orders.accepted.fetch_add(1, Ordering::SeqCst);
         if !orders.refusing.load(Ordering::SeqCst) {
-            let (server, mut cuts, orders) = (server.clone(), cuts.clone(), orders.clone());
+            let (server, mut cuts, hangs, orders) = (server.clone(), cuts.clone(), hangs.clone(), orders.clone());
             connections.spawn(async move {
                 cuts.mark_unchanged();
                 tokio::select! {
-                    _ = forward(client, server, &orders) => {}
+                    _ = forward(client, server, hangs, &orders) => {}
                     // both ends are dropped, which closes them
                     _ = cuts.changed() => {}
                 }
@@ -83,11 +97,21 @@ async fn accept(listener: TcpListener, server: String, cuts: watch::Receiver<usi
     }
 }
 
-async fn forward(mut client: TcpStream, server: String, orders: &Orders) -> std::io::Result<()> {
+async fn forward(
+    mut client: TcpStream,
+    server: String,
+    mut hangs: watch::Receiver<bool>,
+    orders: &Orders,
+) -> std::io::Result<()> {
     let mut server = TcpStream::connect(server).await?;
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
+        if hangs.wait_for(|hangs| !hangs).await.is_err() {
+            return Ok(());
+        }
         tokio::select! {
+            // reading is cancelled before it took anything
+            _ = hangs.changed() => {}
             read = client.read(&mut asked) => {
                 let request = asked.get(..read?).unwrap_or_default();
                 if request.is_empty() {

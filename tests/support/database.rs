@@ -91,7 +91,7 @@ impl TestDatabase {
     }
 }
 
-async fn execute(engine: SqlEngine, url: &str, sql: &str) -> Result {
+pub async fn execute(engine: SqlEngine, url: &str, sql: &str) -> Result {
     match engine {
         SqlEngine::Postgres => {
             let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;

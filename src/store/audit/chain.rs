@@ -15,6 +15,8 @@ use crate::store::vault::Vault;
 const EXPIRE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Rows read at a time while verifying.
 const PAGE: i64 = 1_000;
+/// Rows taken away at a time: nobody who writes waits for long.
+const BITE: i64 = 10_000;
 
 /// What `verify` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,10 +123,23 @@ pub(super) async fn append(
     Ok(Written { organization: organization.clone(), number: ends.number, hash: ends.hash })
 }
 
-pub(super) async fn holds(transaction: &mut Transaction, written: &Written) -> Result<bool, Error> {
+/// Whether rows whose commit broke off are in the store after all. A commit that is still on its way
+/// has the chain, and is waited for.
+pub(super) async fn holds(database: &Database, written: &Written) -> Result<bool, Error> {
+    let mut transaction = database.begin().await?;
+    hold(&mut transaction, database.vault(), &written.organization).await?;
     let find = "SELECT number FROM audit WHERE organization = $1 AND number = $2 AND hash = $3";
     let values = vec![written.organization.as_str().into(), written.number.into(), written.hash.as_str().into()];
-    Ok(!transaction.query(find, values).await?.is_empty())
+    let found = !transaction.query(find, values).await?.is_empty();
+    transaction.commit().await.map_err(|failed| failed.0)?;
+    Ok(found)
+}
+
+/// Writes what is there anyway: whether the store takes anything.
+pub(super) async fn try_to_write(database: &Database) -> Result<(), Error> {
+    let mut transaction = database.begin().await?;
+    hold(&mut transaction, database.vault(), &Organization::single()).await?;
+    transaction.commit().await.map_err(|failed| failed.0)
 }
 
 /// A row's hash: over the one before and all its columns.
@@ -223,18 +238,25 @@ pub(super) async fn expire(shared: &Shared) -> Result<u64, Error> {
     let mut taken = 0;
     for row in shared.database.query(select, vec![]).await? {
         let organization = Organization::parse(row.text(0)?).ok_or(Error::Damaged)?;
-        taken += expire_one(&shared.database, &organization, until.as_millisecond()).await?;
+        loop {
+            let bite = expire_some(&shared.database, &organization, until.as_millisecond()).await?;
+            taken += bite;
+            if bite == 0 {
+                break;
+            }
+        }
     }
     Ok(taken)
 }
 
-async fn expire_one(database: &Database, organization: &Organization, until: i64) -> Result<u64, Error> {
+async fn expire_some(database: &Database, organization: &Organization, until: i64) -> Result<u64, Error> {
     let vault = database.vault();
     let mut transaction = database.begin().await?;
     let mut ends = hold(&mut transaction, vault, organization).await?;
     let first_kept = "SELECT min(number) FROM audit WHERE organization = $1 AND last_at >= $2";
     let rows = transaction.query(first_kept, vec![organization.as_str().into(), until.into()]).await?;
     let last = rows.first().ok_or(Error::Damaged)?.int_or_null(0)?.map_or(ends.number, |first| first - 1);
+    let last = last.min(ends.anchor_number + BITE);
     if last <= ends.anchor_number {
         transaction.commit().await.map_err(|failed| failed.0)?;
         return Ok(0);

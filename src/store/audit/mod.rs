@@ -12,7 +12,7 @@ mod writer;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Database, Error};
+use super::{Database, Error, Trouble};
 use crate::clock::Clock;
 use crate::config;
 use crate::domain::{Identity, Organization};
@@ -35,6 +35,9 @@ const FLUSH_MAX: Duration = Duration::from_millis(100);
 
 /// No strict delivery waits longer for the disk.
 const STRICT_MAX: Duration = Duration::from_secs(1);
+
+/// Between two lines of the log about deliveries that found no room.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// One delivery of a context to a reader, or a change of what may be delivered. Equal ones within
 /// one flush window become one row with first, last and count.
@@ -97,8 +100,8 @@ pub struct Health {
     pub lost: u64,
     /// Rows that wait for the store.
     pub waiting: usize,
-    /// The last write failed; writes are tried again.
-    pub failing: bool,
+    /// Why the last write failed; writes are tried again.
+    pub failing: Option<&'static str>,
 }
 
 struct Shared {
@@ -112,9 +115,11 @@ struct Shared {
     /// Rows that the writer took and has not written yet.
     held: AtomicUsize,
     lost: AtomicU64,
-    failing: AtomicBool,
+    trouble: Trouble,
     /// Something is in the window that was empty.
     filled: Notify,
+    /// A delivery found no room.
+    overflowed: Notify,
     /// Somebody waits for it to be written.
     urgent: Notify,
     closing: CancellationToken,
@@ -152,13 +157,21 @@ impl AuditLog {
             window: Mutex::default(),
             held: AtomicUsize::new(0),
             lost: AtomicU64::new(0),
-            failing: AtomicBool::new(false),
+            trouble: Trouble::default(),
             filled: Notify::new(),
+            overflowed: Notify::new(),
             urgent: Notify::new(),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
         });
         tracker.spawn(writer::write(shared.clone()));
+        let told = shared.clone();
+        tracker.spawn(async move {
+            tell_of_losses(&told.lost, &told.overflowed, &told.closing, |deliveries| {
+                tracing::error!(deliveries, "no room in the audit log's buffer: deliveries are not in the log");
+            })
+            .await;
+        });
         tracker.spawn(chain::retain(shared.clone()));
         Self { shared }
     }
@@ -184,7 +197,7 @@ impl AuditLog {
         Health {
             lost: self.shared.lost.load(Ordering::Relaxed),
             waiting: self.shared.window().rows.len() + self.shared.held.load(Ordering::Relaxed),
-            failing: self.shared.failing.load(Ordering::Relaxed),
+            failing: self.shared.trouble.get(),
         }
     }
 
@@ -202,7 +215,8 @@ impl AuditLog {
         chain::expire(&self.shared).await
     }
 
-    /// Writes what is left and stops. Call it after the last answer.
+    /// Writes what is left and stops, within a few seconds even if the store is away. Call it after
+    /// the last answer.
     pub async fn close(&self) {
         self.shared.closing.cancel();
         self.shared.closed.cancelled().await;
@@ -221,9 +235,12 @@ impl Shared {
             Slot::Vacant(slot) if !full => {
                 slot.insert(Folded { order, first: now, last: now, count: 0, waiting: Vec::new() }).add(now, waiting);
             }
+            // `waiting` is dropped, which says no: nothing is delivered, and so nothing is lost
+            Slot::Vacant(_) if urgent => return,
             Slot::Vacant(_) => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
-                return; // `waiting` is dropped, which says no
+                self.overflowed.notify_one();
+                return;
             }
         }
         drop(window);
@@ -240,6 +257,24 @@ impl Shared {
     }
 }
 
+/// Tells how many deliveries were lost since it told before: at once, then every minute while it
+/// goes on.
+async fn tell_of_losses(lost: &AtomicU64, overflowed: &Notify, closing: &CancellationToken, mut tell: impl FnMut(u64)) {
+    let mut told = 0;
+    let mut tell_new = || {
+        let lost = lost.load(Ordering::Relaxed);
+        match lost.saturating_sub(std::mem::replace(&mut told, lost)) {
+            0 => {}
+            since => tell(since),
+        }
+    };
+    while closing.run_until_cancelled(overflowed.notified()).await.is_some() {
+        tell_new();
+        let _ = closing.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await;
+    }
+    tell_new();
+}
+
 impl Folded {
     fn add(&mut self, now: Timestamp, waiting: Option<oneshot::Sender<bool>>) {
         self.first = self.first.min(now);
@@ -252,5 +287,30 @@ impl Folded {
 impl fmt::Debug for AuditLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AuditLog(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn losses_are_told_once_a_minute() {
+        let (lost, overflowed, closing) = (AtomicU64::new(0), Notify::new(), CancellationToken::new());
+        let (began, mut told) = (Clock::system().instant(), Vec::new());
+        let losing = async {
+            // two a second for three minutes, then one more
+            for _ in 0..360 {
+                lost.fetch_add(1, Ordering::Relaxed);
+                overflowed.notify_one();
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            lost.fetch_add(1, Ordering::Relaxed);
+            closing.cancel();
+        };
+        let tell = |deliveries| told.push((began.elapsed().as_secs(), deliveries));
+        tokio::join!(tell_of_losses(&lost, &overflowed, &closing, tell), losing);
+        assert_eq!(told, [(0, 1), (60, 120), (120, 120), (180, 119), (780, 1)]);
     }
 }
