@@ -210,6 +210,8 @@ fn household(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "the table's own texts")]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::clock::Clock;
 
@@ -269,5 +271,19 @@ mod tests {
         assert_eq!(keys.judge("2001:db8::1".parse().unwrap(), None, || now), Heard::Yes);
         assert_eq!(keys.judge("2001:db8::ffff".parse().unwrap(), None, || now), Heard::No);
         assert_eq!(keys.judge("2001:db8:0:1::1".parse().unwrap(), None, || now), Heard::Yes);
+    }
+
+    #[test]
+    fn peers_without_end_are_not_remembered_without_end() {
+        let keys = WrongKeys::new(3);
+        let now = Clock::system().instant();
+        let known: Arc<str> = "known".into();
+        for n in 0..u32::try_from(PEERS).unwrap() + 1_000 {
+            let peer = IpAddr::V4(Ipv4Addr::from_bits(n));
+            keys.judge(peer, None, || now);
+            keys.judge(peer, Some(&known), || now);
+        }
+        let state = keys.state.lock().unwrap();
+        assert!(state.wrong.len() <= PEERS && state.proved.len() <= PEERS);
     }
 }

@@ -166,3 +166,16 @@ impl Edge {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_is_warned_of_once_and_flows_without_end_are_not_remembered() {
+        let warned = EmptyWidgets::default();
+        let first_times = (0..2_000).filter(|n| warned.first_time(&format!("FW{n}").into())).count();
+        assert_eq!(first_times, 1_000);
+        assert!(!warned.first_time(&"FW7".into()));
+    }
+}

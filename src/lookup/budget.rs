@@ -63,6 +63,11 @@ impl Budget {
         self.people.check_key(&person).map_err(|_| Spent::Person)
     }
 
+    /// Readers, organizations and people who asked lately.
+    pub fn len(&self) -> usize {
+        self.keys.len() + self.organizations.len() + self.verified.len() + self.people.len()
+    }
+
     /// Forgets who has not asked lately; call it every minute or so.
     pub fn upkeep(&self) {
         self.keys.retain_recent();

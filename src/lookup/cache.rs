@@ -260,10 +260,38 @@ impl Cache {
         dropped
     }
 
+    /// What is kept, counted, after what waits to be evicted is gone.
+    pub async fn held(&self) -> Held {
+        self.contexts.run_pending_tasks().await;
+        self.readings.run_pending_tasks().await;
+        let contexts = self.contexts.iter().map(|(person, kept)| self.tracer.of_context(&person, &kept).len());
+        let readings = self.readings.iter().map(|(key, kept)| self.tracer.of_reading(&key, &kept).len());
+        Held {
+            contexts: self.contexts.entry_count(),
+            readings: self.readings.entry_count(),
+            bytes: self.contexts.weighted_size() + self.readings.weighted_size(),
+            traces: self.people.len() + self.questions.len(),
+            traces_due: contexts.sum::<usize>() + readings.sum::<usize>(),
+        }
+    }
+
     /// Entries and bytes of the cache of contexts, roughly.
     pub fn size(&self) -> (u64, u64) {
         (self.contexts.entry_count(), self.contexts.weighted_size() + self.readings.weighted_size())
     }
+}
+
+/// How much is kept, and what leads to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    pub contexts: u64,
+    pub readings: u64,
+    /// As the caches weigh them.
+    pub bytes: u64,
+    /// In the reverse indexes.
+    pub traces: usize,
+    /// As many as what is kept should have there.
+    pub traces_due: usize,
 }
 
 const CUSTOMER_ID: NameId = canonical("customer_id");
@@ -403,6 +431,11 @@ impl<K: Clone + Hash> ReverseIndex<K> {
                 keys.remove(&(*trace, hash));
             }
         }
+    }
+
+    /// Entries, those of one key for one trace as often as they were added.
+    fn len(&self) -> usize {
+        self.lock().values().map(|(_, count)| count).sum()
     }
 
     fn at(&self, trace: u64) -> Vec<K> {

@@ -49,6 +49,11 @@ where
     K: Eq + Hash + Clone + Send + 'static,
     T: Send + Sync + 'static,
 {
+    /// How many are under way.
+    pub fn len(&self) -> usize {
+        lock(&self.flying).len()
+    }
+
     /// The flight of `key`, if one is under way.
     pub fn join(&self, key: &K) -> Option<watch::Receiver<T>> {
         lock(&self.flying).get(key).cloned()

@@ -132,6 +132,20 @@ pub struct SourceHealth {
     pub in_flight: usize,
 }
 
+/// What an engine holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    pub cache: cache::Held,
+    /// Assemblies and readings under way.
+    pub flights: usize,
+    /// Budgets that are not full.
+    pub budgets: usize,
+    /// Refreshes under way.
+    pub refreshes: usize,
+    /// Calls under way at sources.
+    pub in_flight: usize,
+}
+
 impl Engine {
     /// Sets up every source of the plan; none is connected before it is asked. Tasks run on the
     /// tracker, so that shutdown can wait for them.
@@ -347,6 +361,18 @@ impl Engine {
             in_flight: source.in_flight(),
         };
         self.shared.plan.sources.iter().zip(&self.shared.sources).map(of).collect()
+    }
+
+    /// What is held in memory right now, counted entry by entry: for tests that nothing grows.
+    pub async fn held(&self) -> Held {
+        let shared = &self.shared;
+        Held {
+            cache: shared.cache.held().await,
+            flights: shared.assemblies.len() + shared.reading_flights.len(),
+            budgets: shared.budget.len(),
+            refreshes: shared.lookup.refreshes - shared.refreshes.available_permits(),
+            in_flight: shared.sources.iter().map(Source::in_flight).sum(),
+        }
     }
 
     /// Forgets budgets of long ago; call it every few seconds.

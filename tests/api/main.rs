@@ -5,9 +5,11 @@
 
 mod support;
 
+mod arrivals;
 mod cache;
 mod faults;
 mod live_call;
+mod overload;
 mod people;
 mod readers;
 mod rows;
