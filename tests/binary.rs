@@ -181,6 +181,38 @@ fn health_asks_the_gateway_that_the_configuration_describes() {
 }
 
 #[test]
+fn health_asks_by_tls_where_the_gateway_speaks_it() {
+    let (folder, binary) = unpacked();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let made = rcgen::generate_simple_self_signed(["calls.example.com".to_owned()]).unwrap();
+    std::fs::write(file("tls.crt"), made.cert.pem()).unwrap();
+    std::fs::write(file("tls.key"), made.signing_key.serialize_pem()).unwrap();
+    let key = text(&run(&binary, &["keys", "generate"], &[]).stdout);
+    let (url, key_file) = (format!("sqlite:{}", file("store.db")), file("store.key"));
+    let (certificate, private) = (format!("file:{}", file("tls.crt")), format!("file:{}", file("tls.key")));
+    let environment = |listen: String| {
+        [
+            ("CALLER_CONTEXT__STORE__URL", url.clone()),
+            ("CALLER_CONTEXT__STORE__KEY_FILE", key_file.clone()),
+            ("CALLER_CONTEXT__SERVER__LISTEN", listen),
+            ("CALLER_CONTEXT__SERVER__TLS__CERTIFICATE", certificate.clone()),
+            ("CALLER_CONTEXT__SERVER__TLS__KEY", private.clone()),
+            ("STUDIO_KEY", key.trim().to_owned()),
+        ]
+    };
+    let anywhere = environment("127.0.0.1:0".into());
+    let anywhere = anywhere.each_ref().map(|(name, value)| (*name, &**value));
+    let added = run(&binary, &["keys", "add", "--view", "studio", "--key", "env:STUDIO_KEY"], &anywhere);
+    assert_eq!(added.status.code(), Some(0), "{}", text(&added.stderr));
+    let mut gateway = Running::start(&binary, &["serve"], &anywhere);
+    let address = gateway.address("\"address\":\"").to_string();
+    let there = environment(address);
+    let there = there.each_ref().map(|(name, value)| (*name, &**value));
+    let asked = run(&binary, &["health"], &there);
+    assert_eq!(asked.status.code(), Some(0), "{}", text(&asked.stderr));
+}
+
+#[test]
 fn keys_can_be_made_before_there_is_a_store_and_a_supervisor_is_told() {
     let (folder, binary) = unpacked();
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
