@@ -174,7 +174,7 @@ impl Bench {
             Identity::Phone(phone) => phone.variants().into_iter().collect(),
             _ => Arc::from([]),
         };
-        let (values, attempts) = (values.into(), Arc::default());
+        let (values, attempts) = (values.into(), Default::default());
         let call = Call { plan: plan.clone(), operation: id, identity, phones, values, attempts };
         let upstream = Upstream::new(plan.source(operation.source), &TaskTracker::new()).map_err(|e| e.to_string())?;
         let clock = Clock::system();

@@ -31,6 +31,11 @@ impl Email {
         (fits && plausible).then(|| Self { address: address.into() })
     }
 
+    /// An address that was parsed before.
+    pub(super) fn of_canonical(address: &str) -> Self {
+        Self { address: address.into() }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.address
     }

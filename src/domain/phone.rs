@@ -158,6 +158,25 @@ impl Phone {
         all
     }
 
+    /// What a phone was, from its parts: of a reading that is kept packed. `None` for a region
+    /// that nobody knows.
+    pub(super) fn of_canonical(
+        e164: &str,
+        extension: Option<&str>,
+        region: &str,
+        country_code: u16,
+        valid: bool,
+    ) -> Option<Self> {
+        let region = Region::from_code(region).ok()?.as_region_str();
+        Some(Self { e164: e164.into(), extension: extension.map(Arc::from), region, country_code, valid })
+    }
+
+    /// The number that `text` spells, if it is this one in canonical form: what reading the text
+    /// would give, without reading it.
+    pub fn spelt(&self, text: &str) -> Option<Self> {
+        (text == self.e164()).then(|| Self { extension: None, ..self.clone() })
+    }
+
     /// `+14155550142` without the plus.
     fn digits(&self) -> &str {
         self.e164.strip_prefix('+').unwrap_or(&self.e164)

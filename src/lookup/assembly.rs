@@ -2,18 +2,21 @@
 //! far; what an operation finds there decides when it starts, and none starts twice. The task
 //! belongs to the gateway; those who ask follow it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::cache::{Epoch, Kept, Person, ReadingKey, fresh_until, keep_until, plus};
+use super::cache::{Epoch, Kept, Person, ReadingKey, Standings, fresh_until, keep_until, plus};
+use super::flight::{Lead, Role};
 use super::merge::{Ended, Progress, clusters, has_failed};
+use super::readings::{KeptReading, ReadingId};
 use crate::domain::{
     Context, Failure, Identity, NameId, Outcome, Phone, Reading, Skip, SourceId, Timed, Value, canonical,
 };
@@ -22,11 +25,34 @@ use crate::source::{Call, CallError, Said};
 use crate::telemetry::traces::{AssemblySpan, Origin};
 
 /// What those who wait see of an assembly.
-#[derive(Debug, Clone)]
+#[derive(Default)]
 pub struct View {
-    pub context: Arc<Context>,
+    /// What is known of each operation. Nothing is merged before somebody wants to see it.
+    progress: Vec<Progress>,
+    /// The context of it, once it was made.
+    context: Option<Arc<Context>>,
     /// Everything settled, or the essential sources did and the grace is over.
     pub ready: bool,
+}
+
+impl View {
+    /// The context of this moment.
+    pub fn context(&mut self, shared: &Shared, person: &Person) -> Arc<Context> {
+        if self.progress.is_empty() {
+            self.progress = vec![Progress::Pending; shared.plan.operations.len()];
+        }
+        let Self { progress, context, .. } = self;
+        context.get_or_insert_with(|| Arc::new(shared.merged(person, progress))).clone()
+    }
+}
+
+/// The result of one operation, for all who want it at the same time.
+#[derive(Clone)]
+pub struct Landed {
+    outcome: Outcome,
+    read_at: Timestamp,
+    /// The reading on the shelf; none when there is none.
+    reading: Option<Arc<KeptReading>>,
 }
 
 /// The state of one run.
@@ -42,7 +68,7 @@ pub struct Assembly {
     running: FuturesUnordered<Running>,
 }
 
-type Running = futures_util::future::BoxFuture<'static, (OperationId, Ended)>;
+type Running = futures_util::future::BoxFuture<'static, (OperationId, Ended, Option<Arc<KeptReading>>)>;
 
 #[derive(Default)]
 struct Step {
@@ -52,6 +78,8 @@ struct Step {
     after: Option<OperationId>,
     /// A kept reading that is shown until the answer is there.
     kept: Option<Timed>,
+    /// The reading behind `kept`, then the one that the operation ended with.
+    reading: Option<Arc<KeptReading>>,
 }
 
 const PHONE: NameId = canonical("phone");
@@ -59,7 +87,7 @@ const EMAIL: NameId = canonical("email");
 const CUSTOMER_ID: NameId = canonical("customer_id");
 
 impl Assembly {
-    pub fn new(shared: Arc<Shared>, person: Person, epoch: Epoch, inputs: &[(NameId, Value)]) -> Self {
+    pub fn new(shared: Arc<Shared>, person: Person, epoch: Epoch) -> Self {
         let plan = shared.plan.clone();
         let mut table = vec![None; plan.names.len()];
         let identity = match person.identity() {
@@ -67,7 +95,7 @@ impl Assembly {
             Identity::Email(email) => (EMAIL, Value::Email(email.clone())),
             Identity::CustomerId(id) => (CUSTOMER_ID, Value::Text(id.0.clone())),
         };
-        for (name, value) in inputs.iter().cloned().chain([identity]) {
+        for (name, value) in person.inputs().iter().cloned().chain([identity]) {
             if let Some(place) = table.get_mut(usize::from(name.0)) {
                 *place = Some(value);
             }
@@ -78,25 +106,20 @@ impl Assembly {
         Self { shared, person, epoch, started, span, table, steps, running: FuturesUnordered::new() }
     }
 
-    /// A context in which nothing has been heard yet.
-    pub fn blank(&self) -> View {
-        View { context: Arc::new(self.context()), ready: false }
-    }
-
     /// Runs to the end of the last operation, however long the answer waits, and keeps the result.
-    pub async fn run(mut self, progress: watch::Sender<View>, origin: Origin) {
+    pub async fn run(mut self, lead: Lead<(Person, Epoch), View>, origin: Origin) {
         let organization = self.person.organization();
         let caller_ref = || self.shared.caller_refs.of(organization, self.person.identity());
         self.span = AssemblySpan::begin(&origin, organization.as_str(), caller_ref);
         let grace_over = tokio::time::sleep(Duration::MAX);
         tokio::pin!(grace_over);
         let (mut grace_runs, mut ready) = (false, false);
-        self.start_all_that_can().await;
+        self.start_all_that_can();
         while !self.running.is_empty() {
             tokio::select! {
-                Some((id, ended)) = self.running.next() => {
-                    self.settle(id, ended);
-                    self.start_all_that_can().await;
+                Some((id, ended, reading)) = self.running.next() => {
+                    self.settle(id, ended, reading);
+                    self.start_all_that_can();
                 }
                 // dropping this arm loses nothing: the sleep is pinned outside the loop
                 () = &mut grace_over, if grace_runs && !ready => ready = true,
@@ -106,20 +129,32 @@ impl Assembly {
                 grace_over.as_mut().reset(self.shared.clock.instant() + self.shared.lookup.grace);
             }
             if !self.running.is_empty() {
-                progress.send_replace(View { context: Arc::new(self.context()), ready });
+                self.show(&lead, ready);
             }
         }
-        let kept = self.kept();
-        let context = kept.context.clone();
+        let context = Arc::new(self.shared.merged(&self.person, &self.progress()));
         self.span.end(context.status.as_str(), context.verdict.as_str());
-        if kept.heard_anything() {
-            self.shared.cache.keep_context(self.person.clone(), kept, self.epoch).await;
+        if let Some(kept) = self.kept(&context) {
+            self.shared.cache.keep_context(kept, self.epoch).await;
         }
-        progress.send_replace(View { context, ready: true });
+        lead.flight().with(|view| *view = View { progress: Vec::new(), context: Some(context), ready: true });
+        lead.tell();
+    }
+
+    /// Lets those who wait see what is there. They are only woken when it is enough for them.
+    fn show(&self, lead: &Lead<(Person, Epoch), View>, ready: bool) {
+        lead.flight().with(|view| {
+            view.progress = self.progress();
+            view.context = None;
+            view.ready = ready;
+        });
+        if ready {
+            lead.tell();
+        }
     }
 
     /// Starts what can be started; with nothing left running, settles the rest as skipped.
-    async fn start_all_that_can(&mut self) {
+    fn start_all_that_can(&mut self) {
         let plan = self.shared.plan.clone();
         loop {
             self.change_places_where_needed(&plan);
@@ -134,7 +169,7 @@ impl Assembly {
                         self.set(id, progress);
                         settled_something = true;
                     }
-                    Gate::Start => settled_something |= self.start(id, operation, &plan).await,
+                    Gate::Start => settled_something |= self.start(id, operation, &plan),
                 }
             }
             if settled_something {
@@ -214,25 +249,28 @@ impl Assembly {
     }
 
     /// Starts one operation, or settles it from the cache. True when it settled.
-    async fn start(&mut self, id: OperationId, operation: &Operation, plan: &Arc<Plan>) -> bool {
+    fn start(&mut self, id: OperationId, operation: &Operation, plan: &Arc<Plan>) -> bool {
         let values: Arc<[(NameId, Value)]> =
             operation.inputs.iter().filter_map(|name| Some((*name, self.on_table(*name)?.clone()))).collect();
-        let key = ReadingKey {
-            organization: self.person.organization().clone(),
-            operation: self.shared.edition(id),
-            inputs: values.clone(),
-        };
         let source = plan.source(operation.source);
         let now = self.shared.clock.now();
-        let kept = self.shared.cache.reading(&key, source, now).await;
-        if let Some(fresh) = kept.as_ref().filter(|timed| now < fresh_until(source, timed)) {
-            let outcome = of_kept(fresh);
-            self.settle(id, Ended { outcome, read_at: fresh.read_at, stale: false, started: None, took: None });
+        let key = ReadingKey {
+            organization: self.person.organization(),
+            operation: self.shared.edition(id),
+            inputs: &values,
+        };
+        let reading_id = self.shared.cache.reading_id(&key);
+        let kept = self.shared.cache.reading(reading_id, source, now);
+        if let Some(fresh) = kept.as_ref().filter(|kept| now < fresh_until(source, kept.found, kept.read_at)) {
+            let outcome = fresh.outcome();
+            let ended = Ended { outcome, read_at: fresh.read_at, stale: false, started: None, took: None };
+            self.settle(id, ended, kept);
             return true;
         }
         if let Some(step) = self.step_mut(id) {
             step.running = true;
-            step.kept = kept.filter(|timed| timed.found);
+            step.reading = kept.filter(|kept| kept.found);
+            step.kept = step.reading.as_ref().map(|kept| kept.timed());
         }
         let uses_phone = operation.inputs.contains(&PHONE);
         let phones: Arc<[Phone]> = match self.on_table(PHONE) {
@@ -240,9 +278,11 @@ impl Assembly {
             _ => Arc::new([]),
         };
         let identity = self.whom(operation);
-        let call = Call { plan: plan.clone(), operation: id, identity, phones, values, attempts: Arc::default() };
+        let attempts = AtomicU8::new(0);
+        let call = Call { plan: plan.clone(), operation: id, identity, phones, values, attempts };
         let offset = self.shared.clock.since(self.started);
-        let asked = Asked { person: self.person.clone(), flight: (key, self.epoch), call, span: self.span.clone() };
+        let flight = (reading_id, self.epoch);
+        let asked = Asked { person: self.person.clone(), flight, call, span: self.span.clone() };
         self.running.push(Box::pin(ask(self.shared.clone(), asked, offset)));
         false
     }
@@ -265,11 +305,13 @@ impl Assembly {
     }
 
     /// Takes in the end of an operation: what it found may start others.
-    fn settle(&mut self, id: OperationId, mut ended: Ended) {
+    fn settle(&mut self, id: OperationId, mut ended: Ended, reading: Option<Arc<KeptReading>>) {
         let failed = matches!(ended.outcome, Outcome::Failed(_) | Outcome::Skipped(Skip::Tripped | Skip::Limited));
         if failed && let Some(kept) = self.step(id).and_then(|s| s.kept.as_ref()) {
             // better an old reading, marked as such, than none
             ended = Ended { outcome: of_kept(kept), read_at: kept.read_at, stale: true, ..ended };
+        } else if let Some(step) = self.step_mut(id) {
+            step.reading = reading;
         }
         if let Outcome::Found(reading) = &ended.outcome {
             let reading = reading.clone();
@@ -383,60 +425,57 @@ impl Assembly {
         Ended { outcome, read_at: self.shared.clock.now(), stale: false, started: None, took: None }
     }
 
-    /// The context of this moment. What still runs shows its kept reading, if there is one.
-    fn context(&self) -> Context {
-        let progress: Vec<Progress> = self
-            .steps
-            .iter()
-            .map(|step| match (&step.progress, &step.kept) {
-                (Progress::Pending, Some(kept)) => Progress::Ended(Ended {
-                    outcome: of_kept(kept),
-                    read_at: kept.read_at,
-                    stale: true,
-                    started: None,
-                    took: None,
-                }),
-                (progress, _) => progress.clone(),
-            })
-            .collect();
-        self.shared.merged(&self.person, &progress)
+    /// What is known at this moment. What still runs shows its kept reading, if there is one.
+    fn progress(&self) -> Vec<Progress> {
+        let shown = |step: &Step| match (&step.progress, &step.kept) {
+            (Progress::Pending, Some(kept)) => Progress::Ended(Ended {
+                outcome: of_kept(kept),
+                read_at: kept.read_at,
+                stale: true,
+                started: None,
+                took: None,
+            }),
+            (progress, _) => progress.clone(),
+        };
+        self.steps.iter().map(shown).collect()
     }
 
-    /// The finished context with its windows.
-    fn kept(&self) -> Kept {
-        let context = Arc::new(self.context());
+    /// What is kept of it, with its windows; nothing when no source answered, for failures are not
+    /// kept.
+    fn kept(&self, context: &Arc<Context>) -> Option<Kept> {
         let (mut fresh, mut keep, mut found_any) = (Timestamp::MAX, Timestamp::MAX, false);
         for (step, operation) in self.steps.iter().zip(&self.shared.plan.operations) {
             let Progress::Ended(Ended { outcome, read_at, .. }) = &step.progress else { continue };
-            let (reading, found) = match outcome {
-                Outcome::Found(reading) => (reading, true),
-                Outcome::NotFound(reading) => (reading, false),
+            let found = match outcome {
+                Outcome::Found(_) => true,
+                Outcome::NotFound(_) => false,
                 _ => continue,
             };
-            let timed = Timed { reading: reading.clone(), found, read_at: *read_at };
             let source = self.shared.plan.source(operation.source);
-            fresh = fresh.min(fresh_until(source, &timed));
+            fresh = fresh.min(fresh_until(source, found, *read_at));
             if found {
                 found_any = true;
-                keep = keep.min(keep_until(source, &timed));
+                keep = keep.min(keep_until(source, found, *read_at));
             }
+        }
+        if fresh == Timestamp::MAX {
+            return None;
         }
         let essential_failed =
             context.sources.iter().any(|r| has_failed(&r.state) && self.shared.essential.contains(&r.source));
         let lacking = context.sources.iter().any(|r| has_failed(&r.state) || r.stale);
-        let nothing_heard = fresh == Timestamp::MAX;
-        Kept {
-            fresh_until: if nothing_heard { Timestamp::MIN } else { fresh },
+        let standings = Standings {
+            fresh_until: fresh,
             keep_until: if found_any { keep } else { Timestamp::MIN },
             essential_failed,
             refresh_from: match lacking {
                 true => plus(self.shared.clock.now(), self.shared.lookup.retry_failed_after),
                 false => fresh,
             },
-            stale: std::sync::OnceLock::new(),
-            recipe: self.shared.recipe.clone(),
-            context,
-        }
+        };
+        let steps = self.steps.iter().map(|step| (&step.progress, step.reading.as_ref()));
+        let (person, recipe) = (self.person.clone(), self.shared.recipe.clone());
+        Some(Kept::new(person, recipe, context.clone(), steps, standings, self.shared.cache.tracer()))
     }
 }
 
@@ -458,39 +497,40 @@ fn of_kept(timed: &Timed) -> Outcome {
 }
 
 /// What is asked, and for whom.
-#[derive(Clone)]
 struct Asked {
     person: Person,
-    flight: (ReadingKey, Epoch),
+    flight: (ReadingId, Epoch),
     call: Call,
     /// Of the assembly that asks.
     span: AssemblySpan,
 }
 
 /// One operation for one set of inputs, shared by all who want it at the same time.
-async fn ask(shared: Arc<Shared>, asked: Asked, started: Duration) -> (OperationId, Ended) {
-    let (id, flight) = (asked.call.operation, asked.flight.clone());
+async fn ask(shared: Arc<Shared>, asked: Asked, started: Duration) -> (OperationId, Ended, Option<Arc<KeptReading>>) {
+    let id = asked.call.operation;
     let from = shared.clock.instant();
-    let work = {
-        let shared = shared.clone();
-        move |result: watch::Sender<Option<(Outcome, Timestamp)>>| async move {
-            let ended = read_once(&shared, asked).await;
-            result.send_replace(Some(ended));
+    let landed = match shared.reading_flights.join_or_lead(asked.flight) {
+        Role::Leader(lead) => {
+            // a panic is this operation's end and nobody else's; the hook has logged where
+            let read = AssertUnwindSafe(read_once(&shared, &asked)).catch_unwind().await.ok();
+            lead.flight().with(|landed| landed.clone_from(&read));
+            read
+        }
+        Role::Follower(flight) => {
+            flight.until(Option::is_some).await;
+            flight.with(|landed| landed.clone())
         }
     };
-    let (mut flight, _) = shared.reading_flights.join_or_start(flight, &shared.tracker, None, work);
-    let landed = match flight.wait_for(Option::is_some).await {
-        Ok(result) => result.clone(),
-        Err(_) => None, // the task panicked; the hook has logged where
-    };
-    let (outcome, read_at) = landed.unwrap_or((Outcome::Failed(Failure::Unreadable), shared.clock.now()));
+    let unreadable =
+        || Landed { outcome: Outcome::Failed(Failure::Unreadable), read_at: shared.clock.now(), reading: None };
+    let Landed { outcome, read_at, reading } = landed.unwrap_or_else(unreadable);
     let took = Some(shared.clock.since(from));
-    (id, Ended { outcome, read_at, stale: false, started: Some(started), took })
+    (id, Ended { outcome, read_at, stale: false, started: Some(started), took }, reading)
 }
 
 /// Calls the source under its guard, keeps what it said, counts and logs the attempt.
-async fn read_once(shared: &Shared, asked: Asked) -> (Outcome, Timestamp) {
-    let Asked { person, flight: (key, epoch), call, span } = asked;
+async fn read_once(shared: &Shared, asked: &Asked) -> Landed {
+    let Asked { person, flight: (_, epoch), call, span } = asked;
     let (id, operation) = (call.operation, call.operation());
     let (source_id, source) = (operation.source, call.source());
     let guarded = shared.sources.get(usize::from(source_id.0));
@@ -498,7 +538,7 @@ async fn read_once(shared: &Shared, asked: Asked) -> (Outcome, Timestamp) {
     let mut span = span.call(&source.name, &operation.name, breaker);
     let from = shared.clock.instant();
     let answer = match guarded {
-        Some(guarded) => guarded.call(call.clone()).await,
+        Some(guarded) => guarded.call(call).await,
         None => Err(Skip::NotConnected.into()),
     };
     let took = shared.clock.since(from);
@@ -510,11 +550,16 @@ async fn read_once(shared: &Shared, asked: Asked) -> (Outcome, Timestamp) {
         Err(CallError::BrokeOff(cause)) => (Outcome::Failed(Failure::Unreachable), cause),
         Err(CallError::Skipped(skip)) => (Outcome::Skipped(skip), None),
     };
-    if let Outcome::Found(reading) | Outcome::NotFound(reading) = &outcome {
-        let found = matches!(outcome, Outcome::Found(_));
-        let timed = Timed { reading: reading.clone(), found, read_at };
-        shared.cache.keep_reading(key, timed, &shared.plan, epoch).await;
-    }
+    let reading = match &outcome {
+        Outcome::Found(reading) | Outcome::NotFound(reading) => {
+            let found = matches!(outcome, Outcome::Found(_));
+            let key =
+                ReadingKey { organization: person.organization(), operation: shared.edition(id), inputs: &call.values };
+            let timed = Timed { reading: reading.clone(), found, read_at };
+            Some(shared.cache.keep_reading(&key, &timed, &shared.plan, *epoch))
+        }
+        Outcome::Failed(_) | Outcome::Skipped(_) => None,
+    };
     shared.metrics.outcome(person.organization(), id, &outcome);
     if let Some(metrics) = shared.metrics.source(source_id)
         && !matches!(outcome, Outcome::Skipped(_))
@@ -540,7 +585,7 @@ async fn read_once(shared: &Shared, asked: Asked) -> (Outcome, Timestamp) {
         cause,
         "source asked"
     );
-    (outcome, read_at)
+    Landed { outcome, read_at, reading }
 }
 
 fn word(outcome: &Outcome) -> &'static str {

@@ -1,6 +1,7 @@
 //! How many lookups may reach the sources: per key, per organization, per person. A key that walks
 //! through numbers runs out of its own budget, not of the vendors' quota. Hits cost nothing.
 
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use governor::{Quota, RateLimiter};
 use super::{Ask, Purse};
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::domain::{Identity, Organization};
+use crate::domain::Organization;
 use crate::source::quota::{Tick, Ticks, rule};
 
 type Keyed<K> = RateLimiter<K, DashMapStateStore<K>, Ticks, NoOpMiddleware<Tick>>;
@@ -20,8 +21,10 @@ pub struct Budget {
     keys: Keyed<(Organization, Purse)>,
     organizations: Keyed<Organization>,
     verified: Keyed<Organization>,
-    /// Whatever else a request says about the person; calls proved by signature count apart.
-    people: Keyed<(Organization, Identity, bool)>,
+    /// By a keyed hash of organization and identity, whatever else a request says about the person;
+    /// calls proved by signature count apart.
+    people: Keyed<u64>,
+    hasher: RandomState,
 }
 
 /// Whose budget is spent.
@@ -41,6 +44,7 @@ impl Budget {
             organizations: RateLimiter::dashmap_with_clock(per_minute(limits.misses_per_organization), ticks),
             verified: RateLimiter::dashmap_with_clock(per_minute(limits.misses_verified), ticks),
             people: RateLimiter::dashmap_with_clock(per_minute(limits.misses_per_number), ticks),
+            hasher: RandomState::new(),
         }
     }
 
@@ -59,7 +63,7 @@ impl Budget {
             self.keys.check_key(&(ask.organization.clone(), ask.purse.clone())).map_err(|_| Spent::Purse)?;
             self.organizations.check_key(&ask.organization).map_err(|_| Spent::Purse)?;
         }
-        let person = (ask.organization.clone(), ask.identity.clone(), verified);
+        let person = self.hasher.hash_one((&ask.organization, &ask.identity, verified));
         self.people.check_key(&person).map_err(|_| Spent::Person)
     }
 

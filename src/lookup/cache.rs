@@ -1,43 +1,60 @@
-//! What is kept: readings (one operation, one set of inputs) and contexts (one person). Both are
+//! What is kept: of each person the readings, packed, and what became of every operation. The
+//! context is made of them when somebody asks, and stays made while it is asked for. All of it is
 //! bounded by bytes; windows of freshness are judged here, by the clock of the gateway. Failures
 //! are never kept. Reverse indexes lead from ids, numbers and addresses to both.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use foldhash::fast::RandomState as FastHash;
+use arc_swap::ArcSwapOption;
 use jiff::{SignedDuration, Timestamp};
 use moka::future::Cache as Moka;
 
+use super::merge::{Ended, Progress};
+use super::readings::{KeptReading, ReadingId, Shelf};
+use super::traces::{Hashed, ReverseIndex, Tracer, context_values, pairs};
 use super::{Edition, Recipe};
-use crate::domain::field::Kind;
-use crate::domain::{Class, Context, Identity, NameId, Organization, Timed, Value, canonical};
+use crate::domain::context::Field;
+use crate::domain::{Context, Failure, Identity, NameId, Organization, Outcome, Skip, SourceReport, Timed, Value};
 use crate::manifest::plan::{Plan, Source};
 
 /// Whose context it is: the key of the cache of contexts. There is no key without organization.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Person(Arc<PersonKey>);
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq)]
 struct PersonKey {
+    hash: u64,
     organization: Organization,
     identity: Identity,
-    /// Request inputs; not copied, a hit allocates nothing for them.
+    /// Request inputs.
     inputs: Arc<[(NameId, Value)]>,
 }
 
-impl Person {
-    pub fn new(organization: &Organization, identity: &Identity, inputs: &Arc<[(NameId, Value)]>) -> Self {
-        Self(Arc::new(PersonKey {
-            organization: organization.clone(),
-            identity: identity.clone(),
-            inputs: inputs.clone(),
+/// A person as a question names it: a hit allocates nothing for it.
+#[derive(Clone, Copy)]
+pub struct Whom<'a> {
+    hash: u64,
+    organization: &'a Organization,
+    identity: &'a Identity,
+    inputs: &'a Arc<[(NameId, Value)]>,
+}
+
+impl Whom<'_> {
+    pub fn person(&self) -> Person {
+        Person(Arc::new(PersonKey {
+            hash: self.hash,
+            organization: self.organization.clone(),
+            identity: self.identity.clone(),
+            inputs: self.inputs.clone(),
         }))
     }
+}
 
+impl Person {
     pub fn organization(&self) -> &Organization {
         &self.0.organization
     }
@@ -45,32 +62,79 @@ impl Person {
     pub fn identity(&self) -> &Identity {
         &self.0.identity
     }
+
+    pub fn inputs(&self) -> &[(NameId, Value)] {
+        &self.0.inputs
+    }
+
+    fn is(&self, whom: &Whom<'_>) -> bool {
+        let key = &*self.0;
+        key.organization == *whom.organization && key.identity == *whom.identity && key.inputs == *whom.inputs
+    }
 }
 
-/// The key of a reading: who asked whom for what, and with which inputs. The names belong to it:
-/// where one of two ids is enough, the same text may be either.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ReadingKey {
-    pub organization: Organization,
-    pub operation: Edition,
-    pub inputs: Arc<[(NameId, Value)]>,
+impl Hash for Person {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
 }
 
-/// A context in the cache, and until when it may be used.
+/// What is known of a person, and until when it may be used.
 pub struct Kept {
-    pub context: Arc<Context>,
-    /// By which it was made. Under another one it is no answer.
+    person: Person,
+    /// By which its context is made. Under another one it is no answer.
     pub recipe: Arc<Recipe>,
+    /// Of the context that is made of it.
+    revision: u64,
+    assembled_at: Timestamp,
+    /// By operation, in the order of the plan.
+    steps: Box<[KeptStep]>,
     /// Every reading is fresh until then.
-    pub fresh_until: Timestamp,
+    fresh_until: Timestamp,
     /// No reading that was found is older than its keep window until then.
-    pub keep_until: Timestamp,
+    keep_until: Timestamp,
     /// An essential source failed: the next question asks again before it is answered.
-    pub essential_failed: bool,
+    essential_failed: bool,
     /// From then on sources are asked again behind an answer: what is stale, or what failed.
     pub refresh_from: Timestamp,
+    traces: Box<[u64]>,
+    made: ArcSwapOption<Made>,
+    /// The context was asked for since somebody last looked for room.
+    used: AtomicBool,
+}
+
+/// A context that is made, as long as there is room.
+pub struct Made {
+    pub context: Arc<Context>,
     /// What is served once it is stale: the same, saying so.
     pub stale: OnceLock<Arc<Context>>,
+}
+
+/// What became of one operation, in few bytes.
+struct KeptStep {
+    end: End,
+    stale: bool,
+    /// Microseconds; `NEVER` where there are none.
+    started: u32,
+    took: u32,
+}
+
+const NEVER: u32 = u32::MAX;
+
+enum End {
+    Pending,
+    NotAsked,
+    Read(Arc<KeptReading>),
+    Failed(Failure),
+    Skipped(Skip),
+}
+
+/// The windows and times of what is kept.
+pub struct Standings {
+    pub fresh_until: Timestamp,
+    pub keep_until: Timestamp,
+    pub essential_failed: bool,
+    pub refresh_from: Timestamp,
 }
 
 /// What may be done with a kept context now.
@@ -82,7 +146,67 @@ pub enum Standing {
     Expired,
 }
 
+impl KeptStep {
+    fn new(progress: &Progress, reading: Option<&Arc<KeptReading>>) -> Self {
+        let micros = |d: Option<Duration>| d.and_then(|d| u32::try_from(d.as_micros()).ok()).unwrap_or(NEVER);
+        let (end, ended) = match (progress, reading) {
+            (Progress::Ended(ended), reading) => match (&ended.outcome, reading) {
+                (Outcome::Found(_) | Outcome::NotFound(_), Some(reading)) => (End::Read(reading.clone()), Some(ended)),
+                (Outcome::Failed(failure), _) => (End::Failed(failure.clone()), Some(ended)),
+                (Outcome::Skipped(skip), _) => (End::Skipped(skip.clone()), Some(ended)),
+                (Outcome::Found(_) | Outcome::NotFound(_), None) => (End::Pending, None), // each was read
+            },
+            (Progress::NotAsked, _) => (End::NotAsked, None),
+            (Progress::Pending, _) => (End::Pending, None),
+        };
+        Self {
+            end,
+            stale: ended.is_some_and(|e| e.stale),
+            started: micros(ended.and_then(|e| e.started)),
+            took: micros(ended.and_then(|e| e.took)),
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let duration = |micros| (micros != NEVER).then(|| Duration::from_micros(u64::from(micros)));
+        let (outcome, read_at) = match &self.end {
+            End::Pending => return Progress::Pending,
+            End::NotAsked => return Progress::NotAsked,
+            End::Read(reading) => (reading.outcome(), reading.read_at),
+            End::Failed(failure) => (Outcome::Failed(failure.clone()), Timestamp::MIN),
+            End::Skipped(skip) => (Outcome::Skipped(skip.clone()), Timestamp::MIN),
+        };
+        let (started, took) = (duration(self.started), duration(self.took));
+        Progress::Ended(Ended { outcome, read_at, stale: self.stale, started, took })
+    }
+}
+
 impl Kept {
+    pub fn new<'a>(
+        person: Person,
+        recipe: Arc<Recipe>,
+        context: Arc<Context>,
+        steps: impl Iterator<Item = (&'a Progress, Option<&'a Arc<KeptReading>>)>,
+        standings: Standings,
+        tracer: &Tracer,
+    ) -> Self {
+        let Standings { fresh_until, keep_until, essential_failed, refresh_from } = standings;
+        Self {
+            person,
+            revision: context.revision,
+            assembled_at: context.assembled_at,
+            steps: steps.map(|(progress, reading)| KeptStep::new(progress, reading)).collect(),
+            fresh_until,
+            keep_until,
+            essential_failed,
+            refresh_from,
+            traces: tracer.of_context(&recipe.plan, &context).into(),
+            recipe,
+            made: ArcSwapOption::new(Some(Made::new(context))),
+            used: AtomicBool::new(false),
+        }
+    }
+
     pub fn standing(&self, now: Timestamp) -> Standing {
         match () {
             () if self.essential_failed => Standing::Expired,
@@ -92,22 +216,48 @@ impl Kept {
         }
     }
 
-    /// Whether any source answered; failures are not kept.
-    pub fn heard_anything(&self) -> bool {
-        self.fresh_until > Timestamp::MIN
+    pub fn may_be_shown(&self, now: Timestamp) -> bool {
+        now < self.keep_until
+    }
+
+    /// What the context is made of: whose it is, its revision, the time of the assembly, and what
+    /// became of every operation.
+    pub fn parts(&self) -> (&Person, u64, Timestamp, Vec<Progress>) {
+        let progress = self.steps.iter().map(KeptStep::progress).collect();
+        (&self.person, self.revision, self.assembled_at, progress)
+    }
+
+    fn weight(&self) -> usize {
+        let readings = self.steps.iter().map(|step| if let End::Read(r) = &step.end { r.weight() } else { 0 });
+        ENTRY + size_of_val(&*self.steps) + self.traces.len() * super::readings::TRACED + readings.sum::<usize>()
+    }
+}
+
+impl Made {
+    fn new(context: Arc<Context>) -> Arc<Self> {
+        Arc::new(Self { context, stale: OnceLock::new() })
     }
 
     fn weight(&self) -> usize {
         let context = &self.context;
-        let fields: usize = context.fields.iter().map(|f| 72 + f.value.weight()).sum();
-        let reports: usize = context.sources.iter().map(|s| 96 + 80 * s.operations.len()).sum();
-        let candidates: usize = context.candidates.iter().flat_map(|c| &c.values).map(|(_, v)| 16 + v.weight()).sum();
-        ENTRY_OVERHEAD + fields + reports + candidates
+        let field = |f: &Field| {
+            size_of::<Field>() + f.value.weight() + f.conflicts.iter().map(|(_, v)| 8 + v.weight()).sum::<usize>()
+        };
+        let fields: usize = context.fields.iter().map(field).sum();
+        let report = |s: &SourceReport| size_of::<SourceReport>() + 96 * s.operations.len();
+        let candidates = context.candidates.iter().flat_map(|c| &c.values).chain(&context.ids);
+        let values: usize = candidates.map(|(_, v)| 8 + v.weight()).sum();
+        512 + fields + values + context.sources.iter().map(report).sum::<usize>()
     }
 }
 
-/// moka's own cost of an entry, measured at about 470 bytes, and that of its traces in the index.
-const ENTRY_OVERHEAD: usize = 1_000;
+/// An entry's own fields and moka's cost of it, about 470 bytes; measured.
+const ENTRY: usize = 950;
+
+/// Contexts that are made have one part in so many of the cache, and no more than this: beyond some
+/// thousands of people, making one again is cheaper than the memory.
+const MADE_SHARE: u64 = 8;
+const MADE_MAX: u64 = 32 << 20;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -117,13 +267,13 @@ fn windows(source: &Source, found: bool) -> (Duration, Duration) {
 }
 
 /// The end of a reading's fresh window.
-pub fn fresh_until(source: &Source, timed: &Timed) -> Timestamp {
-    plus(timed.read_at, windows(source, timed.found).0)
+pub fn fresh_until(source: &Source, found: bool, read_at: Timestamp) -> Timestamp {
+    plus(read_at, windows(source, found).0)
 }
 
 /// The end of the time that a reading may be shown.
-pub fn keep_until(source: &Source, timed: &Timed) -> Timestamp {
-    plus(timed.read_at, windows(source, timed.found).1)
+pub fn keep_until(source: &Source, found: bool, read_at: Timestamp) -> Timestamp {
+    plus(read_at, windows(source, found).1)
 }
 
 pub fn plus(at: Timestamp, window: Duration) -> Timestamp {
@@ -131,20 +281,20 @@ pub fn plus(at: Timestamp, window: Duration) -> Timestamp {
 }
 
 pub struct Cache {
-    contexts: Moka<Person, Arc<Kept>, FastHash>,
-    readings: Moka<ReadingKey, KeptReading>,
-    people: Arc<ReverseIndex<Person>>,
-    questions: Arc<ReverseIndex<ReadingKey>>,
+    contexts: Moka<u64, Arc<Kept>, Hashed>,
+    people: Arc<Mutex<ReverseIndex>>,
+    shelf: Arc<Shelf>,
+    /// Whose contexts are made, the longest first.
+    made: Mutex<Warm>,
+    made_max: usize,
     tracer: Tracer,
     forgotten: Mutex<HashMap<Organization, u64>>,
 }
 
-/// A reading in the cache.
-#[derive(Clone)]
-struct KeptReading {
-    timed: Timed,
-    /// By which it was read: what its names mean.
-    plan: Arc<Plan>,
+#[derive(Default)]
+struct Warm {
+    kept: VecDeque<(Weak<Kept>, usize)>,
+    bytes: usize,
 }
 
 /// How often an organization had somebody forgotten when a flight began: what began before the
@@ -153,109 +303,173 @@ struct KeptReading {
 pub struct Epoch(u64);
 
 impl Cache {
-    /// `max_bytes` is shared evenly between contexts and readings.
+    /// `max_bytes` bounds contexts, readings and indexes together.
     pub fn new(plan: &Plan, max_bytes: u64) -> Self {
         // nothing is used beyond its windows; this only gives memory back
         let longest =
             plan.sources.iter().map(|s| s.keep.max(s.fresh).max(s.not_found)).max().unwrap_or(DAY).min(30 * DAY);
-        let tracer = Tracer { hasher: RandomState::new() };
-        let (people, questions) = (Arc::<ReverseIndex<Person>>::default(), Arc::<ReverseIndex<ReadingKey>>::default());
-        let (index, trace) = (people.clone(), tracer.clone());
+        let people = Arc::<Mutex<ReverseIndex>>::default();
+        let index = people.clone();
+        let made_max = (max_bytes / MADE_SHARE).min(MADE_MAX);
         let contexts = Moka::builder()
-            .max_capacity(max_bytes / 2)
+            .max_capacity(max_bytes - made_max)
             .time_to_live(longest)
             .weigher(|_, kept: &Arc<Kept>| u32::try_from(kept.weight()).unwrap_or(u32::MAX))
-            .eviction_listener(move |person: Arc<Person>, kept: Arc<Kept>, _| {
-                index.remove(&person, &trace.of_context(&person, &kept));
+            .eviction_listener(move |person: Arc<u64>, kept: Arc<Kept>, _| {
+                lock(&index).remove(*person, &kept.traces);
             })
-            .build_with_hasher(FastHash::default());
-        let (index, trace) = (questions.clone(), tracer.clone());
-        let readings = Moka::builder()
-            .max_capacity(max_bytes / 2)
-            .time_to_live(longest)
-            .weigher(|_, kept: &KeptReading| {
-                u32::try_from(ENTRY_OVERHEAD + kept.timed.reading.weight()).unwrap_or(u32::MAX)
-            })
-            .eviction_listener(move |key: Arc<ReadingKey>, kept: KeptReading, _| {
-                index.remove(&key, &trace.of_reading(&key, &kept));
-            })
-            .build();
-        Self { contexts, readings, people, questions, tracer, forgotten: Mutex::default() }
+            .build_with_hasher(Hashed::default());
+        Self {
+            contexts,
+            people,
+            shelf: Arc::default(),
+            made: Mutex::default(),
+            made_max: usize::try_from(made_max).unwrap_or(usize::MAX),
+            tracer: Tracer::default(),
+            forgotten: Mutex::default(),
+        }
     }
 
-    pub async fn context(&self, person: &Person) -> Option<Arc<Kept>> {
-        self.contexts.get(person).await
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    pub fn whom<'a>(
+        &self,
+        organization: &'a Organization,
+        identity: &'a Identity,
+        inputs: &'a Arc<[(NameId, Value)]>,
+    ) -> Whom<'a> {
+        Whom { hash: self.tracer.person(organization, identity, inputs), organization, identity, inputs }
+    }
+
+    pub async fn context(&self, whom: &Whom<'_>) -> Option<Arc<Kept>> {
+        self.contexts.get(&whom.hash).await.filter(|kept| kept.person.is(whom))
+    }
+
+    /// Takes out of the context that is made of what is kept; `make` makes it where it is not. A
+    /// made context goes when there is no room for it and nobody has asked for it since the last
+    /// round.
+    pub fn made<T>(&self, kept: &Arc<Kept>, make: impl FnOnce() -> Context, take: impl FnOnce(&Made) -> T) -> T {
+        if !kept.used.load(Ordering::Relaxed) {
+            kept.used.store(true, Ordering::Relaxed);
+        }
+        if let Some(made) = &*kept.made.load() {
+            return take(made);
+        }
+        let made = Made::new(make().into());
+        kept.made.store(Some(made.clone()));
+        self.warm(kept, &made);
+        take(&made)
+    }
+
+    fn warm(&self, kept: &Arc<Kept>, made: &Made) {
+        let weight = made.weight();
+        let mut warm = lock(&self.made);
+        warm.bytes += weight;
+        warm.kept.push_back((Arc::downgrade(kept), weight));
+        let mut spared = warm.kept.len();
+        while warm.bytes > self.made_max
+            && let Some((oldest, weight)) = warm.kept.pop_front()
+        {
+            match oldest.upgrade() {
+                Some(kept) if kept.used.swap(false, Ordering::Relaxed) && spared > 0 => {
+                    spared -= 1;
+                    warm.kept.push_back((oldest, weight));
+                }
+                kept => {
+                    warm.bytes -= weight;
+                    kept.inspect(|kept| kept.made.store(None));
+                }
+            }
+        }
     }
 
     pub fn epoch(&self, organization: &Organization) -> Epoch {
-        let forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
-        Epoch(forgotten.get(organization).copied().unwrap_or_default())
+        Epoch(lock(&self.forgotten).get(organization).copied().unwrap_or_default())
     }
 
     fn begin_epoch(&self, organization: &Organization) {
-        let mut forgotten = self.forgotten.lock().unwrap_or_else(PoisonError::into_inner);
-        *forgotten.entry(organization.clone()).or_default() += 1;
+        *lock(&self.forgotten).entry(organization.clone()).or_default() += 1;
     }
 
-    pub async fn keep_context(&self, person: Person, kept: Kept, since: Epoch) {
+    pub async fn keep_context(&self, kept: Kept, since: Epoch) {
+        let (person, kept) = (kept.person.clone(), Arc::new(kept));
         // before it is kept: whatever removes it takes out exactly what is added here
-        self.people.add(&person, &self.tracer.of_context(&person, &kept));
-        self.contexts.insert(person.clone(), Arc::new(kept)).await;
+        lock(&self.people).add(person.0.hash, &kept.traces);
+        let made = kept.made.load_full();
+        self.contexts.insert(person.0.hash, kept.clone()).await;
         // after it is kept: either this sees that somebody was forgotten, or `forget` sees the entry
         if self.epoch(person.organization()) != since {
-            self.contexts.invalidate(&person).await;
+            self.contexts.invalidate(&person.0.hash).await;
+        }
+        if let Some(made) = made {
+            self.warm(&kept, &made);
         }
     }
 
     /// A reading that may still be shown, fresh or not.
-    pub async fn reading(&self, key: &ReadingKey, source: &Source, now: Timestamp) -> Option<Timed> {
-        let timed = self.readings.get(key).await?.timed;
-        (now < keep_until(source, &timed)).then_some(timed)
+    pub fn reading(&self, id: ReadingId, source: &Source, now: Timestamp) -> Option<Arc<KeptReading>> {
+        self.shelf.get(id).filter(|kept| now < keep_until(source, kept.found, kept.read_at))
     }
 
-    /// `plan` is the one by which it was read.
-    pub async fn keep_reading(&self, key: ReadingKey, timed: Timed, plan: &Arc<Plan>, since: Epoch) {
-        let kept = KeptReading { timed, plan: plan.clone() };
-        self.questions.add(&key, &self.tracer.of_reading(&key, &kept));
-        self.readings.insert(key.clone(), kept).await;
-        if self.epoch(&key.organization) != since {
-            self.readings.invalidate(&key).await;
+    /// Keeps a reading as long as somebody holds it. `plan` is the one by which it was read.
+    pub fn keep_reading(
+        &self,
+        key: &ReadingKey<'_>,
+        timed: &Timed,
+        plan: &Arc<Plan>,
+        since: Epoch,
+    ) -> Arc<KeptReading> {
+        let traces = self.tracer.of_reading(key.organization, plan, key.inputs, timed);
+        let kept = self.shelf.put(self.reading_id(key), timed, plan, traces);
+        if self.epoch(key.organization) != since {
+            self.shelf.take_off(&kept);
         }
+        kept
+    }
+
+    pub fn reading_id(&self, key: &ReadingKey<'_>) -> ReadingId {
+        self.tracer.reading(key.organization, key.operation, key.inputs)
     }
 
     /// Drops the contexts and readings of a person: those that hold this identity, and those that
     /// hold a number, address or customer id of one of them. Readings made with a person's other
     /// ids go too, but lead no further: an owner or a company is shared by many. Returns how many
-    /// contexts went.
-    pub async fn forget(&self, organization: &Organization, identity: &Identity) -> usize {
+    /// contexts went. `context` makes the context of what is kept.
+    pub async fn forget(
+        &self,
+        organization: &Organization,
+        identity: &Identity,
+        context: impl Fn(&Arc<Kept>) -> Arc<Context>,
+    ) -> usize {
         self.begin_epoch(organization);
-        let mut leads = vec![self.tracer.hash(organization, &Trace::of(identity))];
+        let mut leads = vec![self.tracer.identity(organization, identity)];
         let (mut seen, mut ids, mut dropped) = (HashSet::new(), Vec::new(), 0);
         while let Some(lead) = leads.pop() {
             if !seen.insert(lead) {
                 continue;
             }
-            for person in self.people.at(lead) {
+            let people = lock(&self.people).at(lead);
+            for person in people {
                 let Some(kept) = self.contexts.remove(&person).await else { continue };
                 dropped += 1;
-                let values = context_values(&kept.context);
-                let (personal, other) = self.tracer.leads(organization, &kept.recipe.plan, values);
-                leads.push(self.tracer.hash(organization, &Trace::of(person.identity())));
+                let (personal, other) =
+                    self.tracer.leads(organization, &kept.recipe.plan, context_values(&context(&kept)));
+                leads.push(self.tracer.identity(organization, kept.person.identity()));
                 leads.extend(personal);
                 ids.extend(other);
             }
-            for key in self.questions.at(lead) {
-                let Some(kept) = self.readings.remove(&key).await else { continue };
-                let values = pairs(&kept.timed.reading.values);
-                let (personal, other) = self.tracer.leads(organization, &kept.plan, values);
+            for kept in self.shelf.at(lead) {
+                self.shelf.take_off(&kept);
+                let (personal, other) =
+                    self.tracer.leads(organization, &kept.plan, pairs(&kept.timed().reading.values));
                 leads.extend(personal);
                 ids.extend(other);
             }
         }
         for id in ids {
-            for key in self.questions.at(id) {
-                self.readings.invalidate(&key).await;
-            }
+            self.shelf.at(id).iter().for_each(|kept| self.shelf.take_off(kept));
         }
         dropped
     }
@@ -263,21 +477,21 @@ impl Cache {
     /// What is kept, counted, after what waits to be evicted is gone.
     pub async fn held(&self) -> Held {
         self.contexts.run_pending_tasks().await;
-        self.readings.run_pending_tasks().await;
-        let contexts = self.contexts.iter().map(|(person, kept)| self.tracer.of_context(&person, &kept).len());
-        let readings = self.readings.iter().map(|(key, kept)| self.tracer.of_reading(&key, &kept).len());
+        let due: usize = self.contexts.iter().map(|(_, kept)| kept.traces.len()).sum();
+        let (readings, traces, readings_due) = self.shelf.held();
         Held {
             contexts: self.contexts.entry_count(),
-            readings: self.readings.entry_count(),
-            bytes: self.contexts.weighted_size() + self.readings.weighted_size(),
-            traces: self.people.len() + self.questions.len(),
-            traces_due: contexts.sum::<usize>() + readings.sum::<usize>(),
+            readings: u64::try_from(readings).unwrap_or(u64::MAX),
+            bytes: self.size().1,
+            traces: lock(&self.people).len() + traces,
+            traces_due: due + readings_due,
         }
     }
 
     /// Entries and bytes of the cache of contexts, roughly.
     pub fn size(&self) -> (u64, u64) {
-        (self.contexts.entry_count(), self.contexts.weighted_size() + self.readings.weighted_size())
+        let made = lock(&self.made).bytes;
+        (self.contexts.entry_count(), self.contexts.weighted_size() + u64::try_from(made).unwrap_or(u64::MAX))
     }
 }
 
@@ -294,179 +508,45 @@ pub struct Held {
     pub traces_due: usize,
 }
 
-const CUSTOMER_ID: NameId = canonical("customer_id");
-
-/// What leads to a person: an id of one source, a number, an address, a customer id.
-#[derive(Hash)]
-enum Trace<'a> {
-    Phone(&'a str),
-    Email(&'a str),
-    CustomerId(&'a str),
-    Own(NameId, Cow<'a, str>),
+/// Who asked whom for what, and with which inputs. The names belong to it: where one of two ids is
+/// enough, the same text may be either.
+pub struct ReadingKey<'a> {
+    pub organization: &'a Organization,
+    pub operation: Edition,
+    pub inputs: &'a [(NameId, Value)],
 }
 
-impl<'a> Trace<'a> {
-    fn of(identity: &'a Identity) -> Self {
-        match identity {
-            Identity::Phone(phone) => Self::Phone(phone.e164()),
-            Identity::Email(email) => Self::Email(email.as_str()),
-            Identity::CustomerId(id) => Self::CustomerId(&id.0),
-        }
-    }
-
-    fn is_personal(&self) -> bool {
-        !matches!(self, Self::Own(..))
-    }
-}
-
-fn pairs(values: &[(NameId, Value)]) -> impl Iterator<Item = (NameId, &Value)> {
-    values.iter().map(|(name, value)| (*name, value))
-}
-
-fn context_values(context: &Context) -> impl Iterator<Item = (NameId, &Value)> {
-    context.fields.iter().map(|f| (f.name, &f.value)).chain(pairs(&context.ids))
-}
-
-/// Finds traces, as keyed hashes. A collision drops one entry too many, never one too few. What a
-/// name means is as the entry's own plan says: what was added is taken out again after a reload.
-#[derive(Clone)]
-struct Tracer {
-    hasher: RandomState,
-}
-
-impl Tracer {
-    fn hash(&self, organization: &Organization, trace: &Trace<'_>) -> u64 {
-        self.hasher.hash_one((organization, trace))
-    }
-
-    /// Those of a context, of the people who fit it too.
-    fn of_context(&self, person: &Person, kept: &Kept) -> Vec<u64> {
-        let (context, plan) = (&kept.context, &kept.recipe.plan);
-        let candidates = context.candidates.iter().flat_map(|c| pairs(&c.values));
-        let mut traces = vec![Trace::of(person.identity())];
-        context_values(context).chain(candidates).for_each(|(name, value)| add(&mut traces, plan, name, value));
-        self.hashes(person.organization(), &traces)
-    }
-
-    /// Those of a reading: what was asked with, and what its hits hold.
-    fn of_reading(&self, key: &ReadingKey, kept: &KeptReading) -> Vec<u64> {
-        let (reading, plan) = (&kept.timed.reading, &kept.plan);
-        let mut traces = Vec::new();
-        pairs(&key.inputs).for_each(|(name, value)| add(&mut traces, plan, name, value));
-        let found = pairs(&reading.values).chain(reading.hits.iter().flat_map(|h| pairs(&h.values)));
-        found.for_each(|(name, value)| add(&mut traces, plan, name, value));
-        traces.extend(reading.hits.iter().flat_map(|h| h.phones.iter().map(|p| Trace::Phone(p.e164()))));
-        traces.extend(reading.hits.iter().flat_map(|h| h.emails.iter().map(|e| Trace::Email(e.as_str()))));
-        self.hashes(&key.organization, &traces)
-    }
-
-    /// Hashes of what is a person's own, and of other ids.
-    fn leads<'a>(
-        &self,
-        organization: &Organization,
-        plan: &Plan,
-        values: impl Iterator<Item = (NameId, &'a Value)>,
-    ) -> (Vec<u64>, Vec<u64>) {
-        let mut traces = Vec::new();
-        values.for_each(|(name, value)| add(&mut traces, plan, name, value));
-        let (personal, other): (Vec<_>, Vec<_>) = traces.into_iter().partition(Trace::is_personal);
-        (self.hashes(organization, &personal), self.hashes(organization, &other))
-    }
-
-    fn hashes(&self, organization: &Organization, traces: &[Trace<'_>]) -> Vec<u64> {
-        let mut hashes: Vec<u64> = traces.iter().map(|trace| self.hash(organization, trace)).collect();
-        hashes.sort_unstable();
-        hashes.dedup();
-        hashes
-    }
-}
-
-/// Numbers and addresses that are public are of others: of the owner of a record, of a company.
-fn add<'a>(traces: &mut Vec<Trace<'a>>, plan: &Plan, name: NameId, value: &'a Value) {
-    if matches!(plan.names.name(name).kind, Kind::Own { .. }) {
-        traces.extend(value.to_text().map(|id| Trace::Own(name, id)));
-        return;
-    }
-    let personal = plan.names.class(name) != Some(Class::Public);
-    match value {
-        Value::Phone(phone) if personal => traces.push(Trace::Phone(phone.e164())),
-        Value::Email(email) if personal => traces.push(Trace::Email(email.as_str())),
-        Value::List(values) => {
-            let contacts = values.iter().filter(|v| matches!(v, Value::Phone(_) | Value::Email(_)));
-            contacts.for_each(|v| add(traces, plan, name, v));
-        }
-        Value::Text(id) if name == CUSTOMER_ID => traces.push(Trace::CustomerId(id)),
-        _ => {}
-    }
-}
-
-/// What leads where. An entry is counted, not only known: while one of a key replaces another, both
-/// are in here, and whichever goes takes only its own out.
-struct ReverseIndex<K> {
-    hasher: RandomState,
-    /// By the hash of a trace and of the key: a trace that thousands share costs no more than others.
-    keys: Mutex<BTreeMap<(u64, u64), (K, usize)>>,
-}
-
-impl<K> Default for ReverseIndex<K> {
-    fn default() -> Self {
-        Self { hasher: RandomState::new(), keys: Mutex::default() }
-    }
-}
-
-impl<K: Clone + Hash> ReverseIndex<K> {
-    fn add(&self, key: &K, traces: &[u64]) {
-        let (hash, mut keys) = (self.hasher.hash_one(key), self.lock());
-        for trace in traces {
-            keys.entry((*trace, hash)).or_insert_with(|| (key.clone(), 0)).1 += 1;
-        }
-    }
-
-    fn remove(&self, key: &K, traces: &[u64]) {
-        let (hash, mut keys) = (self.hasher.hash_one(key), self.lock());
-        for trace in traces {
-            let Some((_, count)) = keys.get_mut(&(*trace, hash)) else { continue };
-            *count -= 1;
-            if *count == 0 {
-                keys.remove(&(*trace, hash));
-            }
-        }
-    }
-
-    /// Entries, those of one key for one trace as often as they were added.
-    fn len(&self) -> usize {
-        self.lock().values().map(|(_, count)| count).sum()
-    }
-
-    fn at(&self, trace: u64) -> Vec<K> {
-        self.lock().range((trace, 0)..=(trace, u64::MAX)).map(|(_, (key, _))| key.clone()).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(u64, u64), (K, usize)>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::domain::{Email, LookupStatus, Match, Phone};
+    use crate::domain::{Email, LookupStatus, Match, Phone, Reading, canonical};
 
     const PHONE: NameId = canonical("phone");
     const EMAIL: NameId = canonical("email");
 
-    fn person(n: usize) -> Person {
-        let phone = Phone::parse(&format!("+1415555{n:04}"), None).unwrap();
-        Person::new(&Organization::single(), &Identity::Phone(phone), &Arc::from([]))
+    fn number(n: usize) -> Identity {
+        Identity::Phone(Phone::parse(&format!("+1415555{n:04}"), None).unwrap())
     }
 
     fn email(text: &str) -> Email {
         Email::parse(text).unwrap()
     }
 
-    fn kept(person: &Person, address: &str) -> Kept {
-        let context = Context {
+    fn person(cache: &Cache, n: usize) -> Person {
+        cache.whom(&Organization::single(), &number(n), &Arc::from([])).person()
+    }
+
+    async fn get(cache: &Cache, n: usize) -> Option<Arc<Kept>> {
+        cache.context(&cache.whom(&Organization::single(), &number(n), &Arc::from([]))).await
+    }
+
+    fn context(person: &Person, address: &str) -> Context {
+        Context {
             revision: 1,
             organization: person.organization().clone(),
             identity: person.identity().clone(),
@@ -477,20 +557,38 @@ mod tests {
             ids: vec![(EMAIL, Value::Email(email(address)))],
             sources: Vec::new(),
             assembled_at: Timestamp::UNIX_EPOCH,
-        };
-        Kept {
-            context: Arc::new(context),
-            recipe: Arc::default(),
+        }
+    }
+
+    fn kept(cache: &Cache, n: usize, address: &str) -> Kept {
+        let person = person(cache, n);
+        let standings = Standings {
             fresh_until: Timestamp::MAX,
             keep_until: Timestamp::MAX,
             essential_failed: false,
             refresh_from: Timestamp::MAX,
-            stale: OnceLock::new(),
-        }
+        };
+        let context = context(&person, address).into();
+        Kept::new(person, Arc::default(), context, [].into_iter(), standings, &cache.tracer)
     }
 
-    fn of(inputs: &[(NameId, Value)]) -> ReadingKey {
-        ReadingKey { organization: Organization::single(), operation: Edition(0), inputs: inputs.into() }
+    async fn forget(cache: &Cache, identity: &Identity, address: &str) -> usize {
+        let of = |kept: &Arc<Kept>| context(&kept.person, address).into();
+        cache.forget(&Organization::single(), identity, of).await
+    }
+
+    fn put(cache: &Cache, inputs: &[(NameId, Value)], values: &[(NameId, Value)], since: Epoch) -> Arc<KeptReading> {
+        let reading = Reading { values: values.to_vec(), ..Reading::default() };
+        let timed = Timed { reading: reading.into(), found: true, read_at: Timestamp::UNIX_EPOCH };
+        cache.keep_reading(&key(&Organization::single(), inputs), &timed, &Arc::default(), since)
+    }
+
+    fn key<'a>(organization: &'a Organization, inputs: &'a [(NameId, Value)]) -> ReadingKey<'a> {
+        ReadingKey { organization, operation: Edition(0), inputs }
+    }
+
+    fn is_kept(cache: &Cache, inputs: &[(NameId, Value)]) -> bool {
+        cache.shelf.get(cache.reading_id(&key(&Organization::single(), inputs))).is_some()
     }
 
     #[tokio::test]
@@ -498,16 +596,15 @@ mod tests {
         let cache = Cache::new(&Plan::default(), 40_000);
         let since = cache.epoch(&Organization::single());
         for n in (0..300).chain(200..300) {
-            let person = person(n);
-            let kept = kept(&person, "all@example.org");
-            cache.keep_context(person, kept, since).await;
+            cache.keep_context(kept(&cache, n, "all@example.org"), since).await;
         }
         cache.contexts.run_pending_tasks().await;
         let held = usize::try_from(cache.contexts.entry_count()).unwrap();
-        assert!(held < 100, "{held} contexts in 20 kB");
-        assert_eq!(cache.people.lock().len(), 2 * held, "a number and an address of each");
-        assert_eq!(cache.forget(&Organization::single(), &Identity::Email(email("all@example.org"))).await, held);
-        assert!(cache.people.lock().is_empty());
+        assert!(held < 100, "{held} contexts in 40 kB");
+        assert_eq!(lock(&cache.people).len(), 2 * held, "a number and an address of each");
+        let address = "all@example.org";
+        assert_eq!(forget(&cache, &Identity::Email(email(address)), address).await, held);
+        assert!(lock(&cache.people).is_empty());
     }
 
     #[tokio::test]
@@ -515,9 +612,9 @@ mod tests {
         let cache = Cache::new(&Plan::default(), 1 << 20);
         let since = cache.epoch(&Organization::single());
         for address in ["old@example.org", "new@example.org"] {
-            cache.keep_context(person(1), kept(&person(1), address), since).await;
+            cache.keep_context(kept(&cache, 1, address), since).await;
         }
-        let forget = async |address| cache.forget(&Organization::single(), &Identity::Email(email(address))).await;
+        let forget = async |address| forget(&cache, &Identity::Email(email(address)), address).await;
         assert_eq!((forget("old@example.org").await, forget("new@example.org").await), (0, 1));
     }
 
@@ -525,32 +622,67 @@ mod tests {
     async fn what_began_before_somebody_was_forgotten_is_not_kept() {
         let cache = Cache::new(&Plan::default(), 1 << 20);
         let since = cache.epoch(&Organization::single());
-        cache.forget(&Organization::single(), &Identity::Email(email("a@example.org"))).await;
-        cache.keep_context(person(1), kept(&person(1), "a@example.org"), since).await;
-        let timed = Timed { reading: Arc::default(), found: true, read_at: Timestamp::UNIX_EPOCH };
-        cache.keep_reading(of(&[]), timed, &Arc::default(), since).await;
-        assert!(cache.context(&person(1)).await.is_none());
-        assert!(cache.readings.get(&of(&[])).await.is_none());
-        assert!(cache.people.lock().is_empty() && cache.questions.lock().is_empty());
+        forget(&cache, &Identity::Email(email("a@example.org")), "a@example.org").await;
+        cache.keep_context(kept(&cache, 1, "a@example.org"), since).await;
+        let held = put(&cache, &[], &[], since);
+        assert!(get(&cache, 1).await.is_none());
+        assert!(!is_kept(&cache, &[]));
+        assert!(lock(&cache.people).is_empty() && cache.shelf.is_empty());
+        assert!(held.found, "who holds it still has it");
     }
 
     #[tokio::test]
     async fn a_reading_is_forgotten_without_its_context() {
         let cache = Cache::new(&Plan::default(), 1 << 20);
         let since = cache.epoch(&Organization::single());
-        let by_phone = of(&[(PHONE, Value::Phone(Phone::parse("+14155550001", None).unwrap()))]);
-        let by_email = of(&[(EMAIL, Value::Email(email("a@example.org")))]);
-        let reading = crate::domain::Reading { values: by_email.inputs.to_vec(), ..Default::default() };
-        let timed = Timed { reading: Arc::new(reading), found: true, read_at: Timestamp::UNIX_EPOCH };
-        cache.keep_reading(by_phone.clone(), timed.clone(), &Arc::default(), since).await;
-        cache.keep_reading(by_email.clone(), timed, &Arc::default(), since).await;
-        assert_eq!(cache.forget(&Organization::single(), person(1).identity()).await, 0);
-        assert!(cache.readings.get(&by_phone).await.is_none() && cache.readings.get(&by_email).await.is_none());
-        assert!(cache.questions.lock().is_empty());
+        let by_phone = [(PHONE, Value::Phone(Phone::parse("+14155550001", None).unwrap()))];
+        let by_email = [(EMAIL, Value::Email(email("a@example.org")))];
+        let _held = [put(&cache, &by_phone, &by_email, since), put(&cache, &by_email, &by_email, since)];
+        assert!(is_kept(&cache, &by_phone) && is_kept(&cache, &by_email));
+        assert_eq!(forget(&cache, &number(1), "a@example.org").await, 0);
+        assert!(!is_kept(&cache, &by_phone) && !is_kept(&cache, &by_email));
+        assert!(cache.shelf.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_reading_lives_as_long_as_somebody_holds_it() {
+        let cache = Cache::new(&Plan::default(), 1 << 20);
+        let since = cache.epoch(&Organization::single());
+        let by_phone = [(PHONE, Value::Phone(Phone::parse("+14155550001", None).unwrap()))];
+        let first = put(&cache, &by_phone, &by_phone, since);
+        let second = put(&cache, &by_phone, &by_phone, since);
+        drop(first);
+        assert!(is_kept(&cache, &by_phone), "the second replaced the first");
+        drop(second);
+        assert!(cache.shelf.is_empty());
+    }
+
+    #[tokio::test]
+    async fn made_contexts_go_when_there_is_no_room_and_are_made_again() {
+        let cache = Cache::new(&Plan::default(), 64 << 10);
+        let since = cache.epoch(&Organization::single());
+        for n in 0..30 {
+            cache.keep_context(kept(&cache, n, "a@example.org"), since).await;
+        }
+        assert!(lock(&cache.made).bytes <= 8 << 10);
+        let first = get(&cache, 0).await.unwrap();
+        assert!(first.made.load().is_none(), "the longest unused went first");
+        let take = |made: &Made| made.context.clone();
+        let made = cache.made(&first, || context(&first.person, "a@example.org"), take);
+        assert!(Arc::ptr_eq(&made, &cache.made(&first, || unreachable!("it is made"), take)));
+        cache.keep_context(kept(&cache, 30, "a@example.org"), since).await;
+        assert!(first.made.load().is_some(), "what is used stays");
     }
 
     #[test]
     fn one_of_two_ids_is_not_the_other() {
-        assert!(of(&[(CUSTOMER_ID, Value::text("7"))]) != of(&[(EMAIL, Value::text("7"))]));
+        let cache = Cache::new(&Plan::default(), 1 << 20);
+        let (organization, other) = (Organization::single(), Organization::parse("other").unwrap());
+        let id = |organization, inputs| cache.reading_id(&key(organization, inputs));
+        let inputs = [(EMAIL, Value::text("7"))];
+        let by_phone = [(PHONE, Value::text("7"))];
+        assert!(id(&organization, &by_phone) != id(&organization, &inputs));
+        assert!(id(&other, &inputs) != id(&organization, &inputs));
+        assert!(id(&organization, &inputs) == id(&organization, &inputs));
     }
 }

@@ -1,19 +1,19 @@
-//! Single flight: one task per key works and tells everybody who waits. The task belongs to the
-//! gateway, so a leader who hangs up cancels nothing; its place is freed however it ends.
+//! Single flight: one leader per key works and tells everybody who waits. A leader lives in a task
+//! of the gateway, so a caller who hangs up cancels nothing; its place is freed however it ends.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::future::Future;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+use tokio::sync::Notify;
 
-/// Work in flight by key; each publishes states of type `T` on a watch. A clone is the same flights.
+type Flying<K, T> = Arc<Mutex<HashMap<K, Arc<Flight<T>>>>>;
+
+/// Work in flight by key; each has a state of type `T`. A clone is the same flights.
 #[derive(Debug)]
 pub struct Flights<K, T> {
-    flying: Arc<Mutex<HashMap<K, watch::Receiver<T>>>>,
+    flying: Flying<K, T>,
 }
 
 impl<K, T> Default for Flights<K, T> {
@@ -28,64 +28,99 @@ impl<K, T> Clone for Flights<K, T> {
     }
 }
 
-/// Frees the key when dropped, whether the work ended, panicked or was shut down.
-struct Landing<K: Eq + Hash, T> {
-    flying: Arc<Mutex<HashMap<K, watch::Receiver<T>>>>,
+/// One piece of work, as all who wait for it see it.
+#[derive(Debug)]
+pub struct Flight<T> {
+    state: Mutex<State<T>>,
+    moved: Notify,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    now: T,
+    landed: bool,
+}
+
+/// What became of a question for a key.
+pub enum Role<K: Eq + Hash, T> {
+    /// Somebody else works already.
+    Follower(Arc<Flight<T>>),
+    Leader(Lead<K, T>),
+}
+
+/// The right and the duty to do the work. Dropped, the flight has landed: whether the work ended,
+/// panicked or was shut down.
+pub struct Lead<K: Eq + Hash, T> {
+    flying: Flying<K, T>,
     key: K,
+    flight: Arc<Flight<T>>,
 }
 
-impl<K: Eq + Hash, T> Drop for Landing<K, T> {
-    fn drop(&mut self) {
-        lock(&self.flying).remove(&self.key);
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn lock<K, T>(flying: &Mutex<HashMap<K, watch::Receiver<T>>>) -> MutexGuard<'_, HashMap<K, watch::Receiver<T>>> {
-    flying.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<K, T> Flights<K, T>
-where
-    K: Eq + Hash + Clone + Send + 'static,
-    T: Send + Sync + 'static,
-{
+impl<K: Eq + Hash + Clone, T: Default> Flights<K, T> {
     /// How many are under way.
     pub fn len(&self) -> usize {
         lock(&self.flying).len()
     }
 
     /// The flight of `key`, if one is under way.
-    pub fn join(&self, key: &K) -> Option<watch::Receiver<T>> {
+    pub fn join(&self, key: &K) -> Option<Arc<Flight<T>>> {
         lock(&self.flying).get(key).cloned()
     }
 
-    /// The flight of `key`: the one that is under way, or a new one that begins with `first` and
-    /// runs `work` on the tracker. The flag says whether it was joined.
-    pub fn join_or_start<F>(
-        &self,
-        key: K,
-        tracker: &TaskTracker,
-        first: T,
-        work: impl FnOnce(watch::Sender<T>) -> F,
-    ) -> (watch::Receiver<T>, bool)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let mut flying = lock(&self.flying);
-        let slot = match flying.entry(key.clone()) {
-            Entry::Occupied(flight) => return (flight.get().clone(), true),
-            Entry::Vacant(slot) => slot,
+    /// The flight of `key` that is under way, or the lead of a new one.
+    pub fn join_or_lead(&self, key: K) -> Role<K, T> {
+        let flight = match lock(&self.flying).entry(key.clone()) {
+            Entry::Occupied(flight) => return Role::Follower(flight.get().clone()),
+            Entry::Vacant(slot) => {
+                let state = Mutex::new(State { now: T::default(), landed: false });
+                slot.insert(Arc::new(Flight { state, moved: Notify::new() })).clone()
+            }
         };
-        let (sender, receiver) = watch::channel(first);
-        slot.insert(receiver.clone());
-        drop(flying);
-        let landing = Landing { flying: self.flying.clone(), key };
-        let work = work(sender);
-        tracker.spawn(async move {
-            let _landing = landing;
-            work.await;
-        });
-        (receiver, false)
+        Role::Leader(Lead { flying: self.flying.clone(), key, flight })
+    }
+}
+
+impl<T> Flight<T> {
+    /// Looks at the state, or changes it without telling anybody.
+    pub fn with<R>(&self, look: impl FnOnce(&mut T) -> R) -> R {
+        look(&mut lock(&self.state).now)
+    }
+
+    /// Waits until the state is as wanted, or will not change any more.
+    pub async fn until(&self, wanted: impl Fn(&T) -> bool) {
+        loop {
+            let moved = self.moved.notified(); // from here on no move is missed
+            {
+                let state = lock(&self.state);
+                if state.landed || wanted(&state.now) {
+                    return;
+                }
+            }
+            moved.await;
+        }
+    }
+}
+
+impl<K: Eq + Hash, T> Lead<K, T> {
+    pub fn flight(&self) -> &Arc<Flight<T>> {
+        &self.flight
+    }
+
+    /// Wakes all who wait, so that they look again.
+    pub fn tell(&self) {
+        self.flight.moved.notify_waiters();
+    }
+}
+
+impl<K: Eq + Hash, T> Drop for Lead<K, T> {
+    fn drop(&mut self) {
+        lock(&self.flying).remove(&self.key);
+        lock(&self.flight.state).landed = true;
+        self.tell();
     }
 }
 
@@ -94,27 +129,36 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use tokio_util::task::TaskTracker;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn forty_impatient_callers_start_one_flight_that_lands() {
-        let (flights, tracker) = (Arc::new(Flights::default()), TaskTracker::new());
+        let (flights, tracker) = (Flights::<_, bool>::default(), TaskTracker::new());
         let started = Arc::new(AtomicUsize::new(0));
         let caller = || {
-            let started = started.clone();
-            let work = |sender: watch::Sender<bool>| async move {
-                started.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                sender.send_replace(true);
+            let flight = match flights.join_or_lead("number") {
+                Role::Follower(flight) => flight,
+                Role::Leader(lead) => {
+                    started.fetch_add(1, Ordering::Relaxed);
+                    let flight = lead.flight().clone();
+                    tracker.spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(300)).await;
+                        lead.flight().with(|done| *done = true);
+                        lead.tell();
+                    });
+                    flight
+                }
             };
-            let (mut flight, _) = flights.join_or_start("number", &tracker, false, work);
-            async move { tokio::time::timeout(Duration::from_millis(200), flight.wait_for(|done| *done)).await.is_ok() }
+            async move { tokio::time::timeout(Duration::from_millis(200), flight.until(|done| *done)).await.is_ok() }
         };
         let callers: Vec<_> = (0..40).map(|_| caller()).collect();
         let answered = futures_util::future::join_all(callers).await;
         assert!(answered.iter().all(|in_time| !in_time), "the deadline is shorter than the work");
-        let (mut flight, joined) = flights.join_or_start("number", &tracker, false, |_| async {});
-        assert!(joined && flight.wait_for(|done| *done).await.is_ok());
+        let Role::Follower(flight) = flights.join_or_lead("number") else { panic!("it is still under way") };
+        flight.until(|done| *done).await;
+        assert!(flight.with(|done| *done));
         assert_eq!(started.load(Ordering::Relaxed), 1);
         tracker.close();
         tracker.wait().await;
@@ -124,12 +168,17 @@ mod tests {
     #[tokio::test]
     async fn a_panic_frees_the_key_and_wakes_the_waiting() {
         let (flights, tracker) = (Flights::<_, bool>::default(), TaskTracker::new());
-        let (mut flight, _) = flights.join_or_start(1, &tracker, false, |_sender| async { panic!("on purpose") });
-        assert!(flight.wait_for(|done| *done).await.is_err());
+        let Role::Leader(lead) = flights.join_or_lead(1) else { panic!("nobody flies") };
+        let flight = lead.flight().clone();
+        let waiting = tracker.spawn(async move { flight.until(|done| *done).await });
+        tracker.spawn(async move {
+            let _lead = lead;
+            panic!("on purpose")
+        });
+        assert!(waiting.await.is_ok(), "nobody waits for ever");
         tracker.close();
         tracker.wait().await;
         assert!(flights.join(&1).is_none());
-        let (flight, joined) = flights.join_or_start(1, &tracker, true, |_| async {});
-        assert!(!joined && *flight.borrow());
+        assert!(matches!(flights.join_or_lead(1), Role::Leader(_)));
     }
 }

@@ -151,7 +151,9 @@ impl Facts<'_> {
                 values.entry(*name).or_default().push((used.source, value, used.read_at));
             }
         }
-        values.into_iter().filter_map(|(name, values)| self.field(name, values)).collect()
+        let mut fields = Vec::with_capacity(values.len()); // contexts are kept: no room to spare
+        fields.extend(values.into_iter().filter_map(|(name, values)| self.field(name, values)));
+        fields
     }
 
     /// The winner of a field; lists are united, everything else is won by priority.
@@ -238,13 +240,14 @@ impl Facts<'_> {
     }
 
     fn report(&self, source: SourceId) -> Option<SourceReport> {
+        let count = self.plan.operations.iter().filter(|o| o.source == source).count();
         let mut report = SourceReport {
             source,
             state: SourceState::Skipped(Skip::NotConnected),
             read_at: None,
             took: None,
             stale: false,
-            operations: Vec::new(),
+            operations: Vec::with_capacity(count),
         };
         let mut states = Vec::new();
         for (_, operation, progress) in self.operations().filter(|(_, o, _)| o.source == source) {

@@ -9,31 +9,33 @@ mod budget;
 mod cache;
 mod flight;
 pub mod merge;
+mod readings;
+mod traces;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tower::retry::budget::TpsBudget;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
 pub use crate::domain::CacheState;
-use crate::domain::{Context, Identity, LookupStatus, NameId, Organization, Outcome, Skip, SourceId, Timed, Value};
+use crate::domain::{Context, Identity, LookupStatus, NameId, Organization, Outcome, Skip, SourceId, Value};
 use crate::manifest::plan::{self, Operation, OperationId, Plan};
 use crate::source::{Source, StartError, Upstream};
 use crate::telemetry::logging::CallerRefs;
 use crate::telemetry::metrics::{BreakerState, Metrics};
 use crate::telemetry::traces::{Origin, Parent};
 
-use assembly::{Assembly, View};
+use assembly::{Assembly, Landed, View};
 use budget::{Budget, Spent};
-use cache::{Cache, Epoch, Kept, Person, ReadingKey, Standing};
-use flight::Flights;
+use cache::{Cache, Epoch, Kept, Person, Standing};
+use flight::{Flight, Flights, Role};
+use readings::ReadingId;
 
 /// A question: who is this?
 #[derive(Debug, Clone)]
@@ -107,13 +109,13 @@ struct Shared {
     limits: config::Limits,
     /// The sources an answer waits for: those marked so, or all.
     essential: BTreeSet<SourceId>,
-    sources: Vec<Source>,
+    sources: Vec<Arc<Source>>,
     retries: Arc<TpsBudget>,
     cache: Arc<Cache>,
     budget: Arc<Budget>,
     refreshes: Arc<Semaphore>,
     assemblies: Flights<(Person, Epoch), View>,
-    reading_flights: Flights<(ReadingKey, Epoch), Option<(Outcome, Timestamp)>>,
+    reading_flights: Flights<(ReadingId, Epoch), Option<Landed>>,
     /// Counts what must be told apart for as long as the process runs.
     serial: Arc<AtomicU64>,
     clock: Clock,
@@ -191,7 +193,7 @@ impl Engine {
             let going_on = earlier.filter(|e| Arc::ptr_eq(&e.retries, &retries)).and_then(|e| e.source_like(settings));
             sources.push(match going_on {
                 Some(source) => source,
-                None => Source::new(settings, Upstream::new(settings, &tracker)?, retries.clone(), clock),
+                None => Source::new(settings, Upstream::new(settings, &tracker)?, retries.clone(), clock).into(),
             });
         }
         let marked: BTreeSet<_> = plan.source_ids().filter(|id| plan.source(*id).essential).collect();
@@ -259,21 +261,21 @@ impl Engine {
     /// The same within somebody's trace, which is looked for only when sources are asked: what is
     /// in the cache leaves no trace.
     pub async fn answer_within(&self, ask: &Ask, parent: impl Fn() -> Parent) -> Answer {
-        let person = Person::new(&ask.organization, &ask.identity, &ask.inputs);
-        let found = self.shared.cache.context(&person).await;
-        let kept = found.as_deref().filter(|kept| self.shared.made(kept));
+        let whom = self.shared.cache.whom(&ask.organization, &ask.identity, &ask.inputs);
+        let found = self.shared.cache.context(&whom).await;
+        let kept = found.as_ref().filter(|kept| self.shared.made(kept));
         let now = self.shared.clock.now();
         let answer = match kept.map(|kept| (kept, kept.standing(now))) {
             Some((kept, Standing::Fresh)) => {
-                Answer { context: kept.context.clone(), cache: CacheState::Hit, burst: false }
+                Answer { context: self.shared.context_of(kept), cache: CacheState::Hit, burst: false }
             }
             Some((kept, Standing::Stale)) => {
                 Answer { context: self.shared.said_to_be_stale(kept), cache: CacheState::Stale, burst: false }
             }
-            Some((_, Standing::Expired)) | None => self.assembled(&person, ask, found.as_deref(), parent).await,
+            Some((_, Standing::Expired)) | None => self.assembled(whom.person(), ask, found.as_ref(), parent).await,
         };
         if matches!(answer.cache, CacheState::Hit | CacheState::Stale) && kept.is_some_and(|k| now >= k.refresh_from) {
-            self.refresh_behind(person, ask);
+            self.refresh_behind(whom.person());
         }
         self.shared.metrics.cache(&ask.organization, answer.cache);
         answer
@@ -281,7 +283,13 @@ impl Engine {
 
     /// Joins the assembly of this person or starts one, and waits until it is ready or the
     /// deadline is over; then the answer is what has arrived.
-    async fn assembled(&self, person: &Person, ask: &Ask, kept: Option<&Kept>, parent: impl Fn() -> Parent) -> Answer {
+    async fn assembled(
+        &self,
+        person: Person,
+        ask: &Ask,
+        kept: Option<&Arc<Kept>>,
+        parent: impl Fn() -> Parent,
+    ) -> Answer {
         let epoch = self.shared.cache.epoch(&ask.organization);
         let now = self.shared.clock.now();
         let (kept, former) = match kept {
@@ -294,53 +302,48 @@ impl Engine {
             && !is_anew
             && let Err(spent) = self.shared.budget.take(ask)
         {
-            return self.refused(ask, person, kept, spent);
+            return self.refused(ask, &person, kept, spent);
         }
         let from = self.shared.clock.instant();
-        let (mut flight, joined) = self.fly(person.clone(), ask, None, Origin::Miss(parent()));
-        // a closed channel is a finished assembly: its last view stays readable
-        let _ = tokio::time::timeout(ask.deadline, flight.wait_for(|view| view.ready)).await;
-        let context = flight.borrow().context.clone();
+        let (flight, joined) = self.fly(person.clone(), None, Origin::Miss(parent()));
+        // a landed flight is a finished assembly: its last view stays readable
+        let _ = tokio::time::timeout(ask.deadline, flight.until(|view| view.ready)).await;
+        let context = flight.with(|view| view.context(&self.shared, &person));
         self.shared.count_silence(&ask.organization, &context, self.shared.clock.since(from));
         Answer { context, cache: if joined { CacheState::Joined } else { CacheState::Miss }, burst: false }
     }
 
     /// Nobody waits for it, so it is the first to be left out when there is too much to do.
-    fn refresh_behind(&self, person: Person, ask: &Ask) {
+    fn refresh_behind(&self, person: Person) {
         match self.shared.refreshes.clone().try_acquire_owned() {
-            Ok(turn) => drop(self.fly(person, ask, Some(turn), Origin::Refresh)),
+            Ok(turn) => drop(self.fly(person, Some(turn), Origin::Refresh)),
             Err(_) => self.shared.metrics.refreshes_shed.increment(1),
         }
     }
 
-    fn fly(
-        &self,
-        person: Person,
-        ask: &Ask,
-        turn: Option<OwnedSemaphorePermit>,
-        origin: Origin,
-    ) -> (watch::Receiver<View>, bool) {
+    fn fly(&self, person: Person, turn: Option<OwnedSemaphorePermit>, origin: Origin) -> (Arc<Flight<View>>, bool) {
         let shared = &self.shared;
-        let flight = (person, shared.cache.epoch(&ask.organization));
-        if let Some(flight) = shared.assemblies.join(&flight) {
-            return (flight, true);
-        }
-        let assembly = Assembly::new(shared.clone(), flight.0.clone(), flight.1, &ask.inputs);
-        let blank = assembly.blank();
-        let run = |progress| async move {
-            assembly.run(progress, origin).await;
-            drop(turn);
+        let epoch = shared.cache.epoch(person.organization());
+        let lead = match shared.assemblies.join_or_lead((person.clone(), epoch)) {
+            Role::Follower(flight) => return (flight, true),
+            Role::Leader(lead) => lead,
         };
-        shared.assemblies.join_or_start(flight, &shared.tracker, blank, run)
+        let flight = lead.flight().clone();
+        let assembly = Assembly::new(shared.clone(), person, epoch);
+        shared.tracker.spawn(async move {
+            assembly.run(lead, origin).await;
+            drop(turn);
+        });
+        (flight, false)
     }
 
     /// The budget is spent: what is kept, however old, or a context that says so. Refusing a
     /// vendor call is better than refusing the caller.
-    fn refused(&self, ask: &Ask, person: &Person, kept: Option<&Kept>, spent: Spent) -> Answer {
+    fn refused(&self, ask: &Ask, person: &Person, kept: Option<&Arc<Kept>>, spent: Spent) -> Answer {
         let label = if spent == Spent::Person { "number" } else { ask.purse.label() };
         self.shared.metrics.miss_refused(&ask.organization, label);
         let now = self.shared.clock.now();
-        let context = match kept.filter(|kept| now < kept.keep_until) {
+        let context = match kept.filter(|kept| kept.may_be_shown(now)) {
             Some(kept) => self.shared.said_to_be_stale(kept),
             None => self.shared.nobody_asked(person, Skip::Limited),
         };
@@ -350,11 +353,11 @@ impl Engine {
     /// Drops what is cached of a person, under every number and address that leads there.
     /// Returns how many contexts were dropped.
     pub async fn forget(&self, organization: &Organization, identity: &Identity) -> usize {
-        self.shared.cache.forget(organization, identity).await
+        self.shared.cache.forget(organization, identity, |kept| self.shared.context_of(kept)).await
     }
 
     pub fn health(&self) -> Vec<SourceHealth> {
-        let of = |(settings, source): (&plan::Source, &Source)| SourceHealth {
+        let of = |(settings, source): (&plan::Source, &Arc<Source>)| SourceHealth {
             source: settings.name.clone(),
             connected: settings.connected,
             breaker: source.breaker().as_str(),
@@ -371,7 +374,7 @@ impl Engine {
             flights: shared.assemblies.len() + shared.reading_flights.len(),
             budgets: shared.budget.len(),
             refreshes: shared.lookup.refreshes - shared.refreshes.available_permits(),
-            in_flight: shared.sources.iter().map(Source::in_flight).sum(),
+            in_flight: shared.sources.iter().map(|source| source.in_flight()).sum(),
         }
     }
 
@@ -414,7 +417,7 @@ impl Shared {
     }
 
     /// The source that is reached as these settings say, if it is one of these.
-    fn source_like(&self, settings: &plan::Source) -> Option<Source> {
+    fn source_like(&self, settings: &plan::Source) -> Option<Arc<Source>> {
         let mut ours = self.plan.sources.iter().zip(&self.sources);
         let (_, source) = ours.find(|(ours, _)| ours.name == settings.name && ours.reached_like(settings))?;
         Some(source.clone())
@@ -430,23 +433,33 @@ impl Shared {
         (self.plan.never == plan.never).then(|| self.edition(id))
     }
 
-    /// A kept context that is past its fresh window, saying so; made once.
-    fn said_to_be_stale(&self, kept: &Kept) -> Arc<Context> {
-        let make = || {
+    /// The context of what is kept.
+    fn context_of(&self, kept: &Arc<Kept>) -> Arc<Context> {
+        self.cache.made(kept, || self.made_again(kept), |made| made.context.clone())
+    }
+
+    fn made_again(&self, kept: &Kept) -> Context {
+        let (person, revision, assembled_at, progress) = kept.parts();
+        Context { revision, assembled_at, ..self.merged_by(&kept.recipe, 0, person, &progress) }
+    }
+
+    /// A kept context that is past its fresh window, saying so.
+    fn said_to_be_stale(&self, kept: &Arc<Kept>) -> Arc<Context> {
+        let say = |context: &Context| {
             let now = self.clock.now();
-            let mut context = Context::clone(&kept.context);
+            let mut context = context.clone();
             context.revision = self.next_revision();
             for report in &mut context.sources {
                 let settings = self.plan.source(report.source);
-                let read = |read_at| Timed { reading: Arc::default(), found: true, read_at };
-                report.stale |= report.read_at.is_some_and(|at| now >= cache::fresh_until(settings, &read(at)));
+                report.stale |= report.read_at.is_some_and(|at| now >= cache::fresh_until(settings, true, at));
             }
             if context.sources.iter().any(|report| report.stale) {
                 context.status = LookupStatus::Stale;
             }
             Arc::new(context)
         };
-        kept.stale.get_or_init(make).clone()
+        let stale = |made: &cache::Made| made.stale.get_or_init(|| say(&made.context)).clone();
+        self.cache.made(kept, || self.made_again(kept), stale)
     }
 
     /// A context for which no source was asked, and why.
@@ -460,9 +473,13 @@ impl Shared {
 
     /// The context of what is known of each operation.
     fn merged(&self, person: &Person, progress: &[merge::Progress]) -> Context {
-        let merged = merge::Facts { plan: &self.plan, merge: &self.recipe.merge, progress }.merged();
+        self.merged_by(&self.recipe, self.next_revision(), person, progress)
+    }
+
+    fn merged_by(&self, recipe: &Recipe, revision: u64, person: &Person, progress: &[merge::Progress]) -> Context {
+        let merged = merge::Facts { plan: &recipe.plan, merge: &recipe.merge, progress }.merged();
         Context {
-            revision: self.next_revision(),
+            revision,
             organization: person.organization().clone(),
             identity: person.identity().clone(),
             status: merged.status,

@@ -65,6 +65,12 @@ impl<'e, 'x> Place<'e, 'x> {
     /// Counts what does not fit.
     fn fit(&self, item: &Item<'_>, ty: Type, spelt: Option<Spelt>) -> Option<Value> {
         let source = self.env.source;
+        if ty == Type::Phone
+            && let Item::Text(text) = item
+            && let Some(phone) = self.env.callers(text)
+        {
+            return Some(Value::Phone(phone));
+        }
         item.fit(ty, spelt, &source.time_zone, source.region.as_deref()).unwrap_or_else(|_| {
             self.unreadable.set(self.unreadable.get().saturating_add(1));
             None

@@ -68,6 +68,21 @@ pub struct ReadEnv<'a> {
     pub never: &'a [Arc<str>],
 }
 
+impl ReadEnv<'_> {
+    /// The number that is searched for.
+    fn phone(&self) -> Option<&Phone> {
+        match (self.identity, (self.get)(PHONE)) {
+            (Identity::Phone(phone), _) | (_, Some(Value::Phone(phone))) => Some(phone),
+            _ => None,
+        }
+    }
+
+    /// The caller's own number, where a text spells it in canonical form: no need to parse it.
+    pub(super) fn callers(&self, text: &str) -> Option<Phone> {
+        self.phone()?.spelt(text)
+    }
+}
+
 /// An answer, read.
 #[derive(Debug)]
 pub struct Read {
@@ -188,10 +203,7 @@ impl Record {
         }
         let env = place.env;
         let region = env.source.region.as_deref();
-        let phone = match (env.identity, (env.get)(PHONE)) {
-            (Identity::Phone(phone), _) | (_, Some(Value::Phone(phone))) => Some(phone).filter(|_| self.by_phone),
-            _ => None,
-        };
+        let phone = env.phone().filter(|_| self.by_phone);
         let texts = |slots: &'_ [Slot]| slots.iter().flat_map(|slot| place.texts(*slot)).collect::<SmallVec<[_; 4]>>();
         if let Some(phone) = phone
             && let Some(same) = texts(&self.phones).iter().filter_map(|text| phone.compare(text, region)).max()
@@ -211,7 +223,10 @@ impl Record {
         let mut phones: Vec<Phone> = Vec::new();
         let mut emails: Vec<Email> = Vec::new();
         for text in self.phones.iter().flat_map(|slot| place.texts(*slot)) {
-            phones.extend(Phone::all_stored(&text, region));
+            match place.env.callers(&text) {
+                Some(phone) => phones.push(phone),
+                None => phones.extend(Phone::all_stored(&text, region)),
+            }
         }
         emails.extend(self.emails.iter().flat_map(|slot| place.texts(*slot)).filter_map(|text| Email::parse(&text)));
         for value in values.iter().flat_map(|(_, value)| match value {

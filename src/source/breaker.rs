@@ -5,6 +5,7 @@
 //! the machine's clock, and a late success from before the trip would reset it. Here one probe
 //! passes at a time, time is tokio's, and results of an earlier generation do not count.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ impl Breaker {
         let share = ShareOfWindow {
             rules: rules.clone(),
             clock,
-            calls: Vec::new(),
+            calls: VecDeque::new(),
             tripped: false,
             pause: pause.clone(),
             first: pause,
@@ -180,7 +181,7 @@ struct ShareOfWindow {
     rules: Rules,
     clock: Clock,
     /// Time and failure of the calls within the window; bounded, the oldest go first.
-    calls: Vec<(Instant, bool)>,
+    calls: VecDeque<(Instant, bool)>,
     tripped: bool,
     pause: Exponential,
     first: Exponential,
@@ -193,11 +194,13 @@ impl ShareOfWindow {
     fn add(&mut self, failed: bool) {
         let now = self.clock.instant();
         let window = self.rules.window;
-        self.calls.retain(|(at, _)| now.duration_since(*at) < window);
-        if self.calls.len() >= WINDOW_CALLS {
-            self.calls.remove(0);
+        // in the order of time: what is too old stands in front
+        while self.calls.len() >= WINDOW_CALLS
+            || self.calls.front().is_some_and(|(at, _)| now.duration_since(*at) >= window)
+        {
+            self.calls.pop_front();
         }
-        self.calls.push((now, failed));
+        self.calls.push_back((now, failed));
     }
 }
 

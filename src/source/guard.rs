@@ -1,18 +1,13 @@
-//! The guard around one upstream: breaker, permit, quota, timeout, one retry, in that order. Each
-//! layer is a function of a call and what comes next; [`Source::new`] stacks them once.
+//! The guard around one upstream: breaker, permit, quota, timeout, one retry, in that order, a
+//! reason per line. Plain calls, one inside the other: as boxed layers they cost more than the
+//! request they guard.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 
 use tokio::sync::Semaphore;
-use tower::layer::layer_fn;
 use tower::retry::budget::Budget;
 use tower::retry::budget::TpsBudget;
-use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
 use super::breaker::{Breaker, State};
 use super::quota::Quota;
@@ -21,46 +16,94 @@ use crate::clock::Clock;
 use crate::domain::{Failure, Skip};
 use crate::manifest::plan;
 
-/// A guarded upstream. Cheap to clone.
-#[derive(Clone)]
+/// A guarded upstream.
 pub struct Source {
-    service: BoxCloneSyncService<Call, Said, CallError>,
+    upstream: Upstream,
     breaker: Breaker,
-    permits: Arc<Semaphore>,
+    permits: Semaphore,
     concurrency: usize,
+    quota: Quota,
+    retries: Arc<TpsBudget>,
+    clock: Clock,
 }
-
-type Answer = Pin<Box<dyn Future<Output = Result<Said, CallError>> + Send>>;
 
 impl Source {
     /// `retries` is shared by all sources: extra calls are a share of all calls.
     pub fn new(settings: &plan::Source, upstream: Upstream, retries: Arc<TpsBudget>, clock: Clock) -> Self {
-        let breaker = Breaker::new(&settings.breaker, clock);
         let concurrency = settings.limits.concurrency.max(1);
-        let permits = Arc::new(Semaphore::new(concurrency));
-        let quota = Arc::new(Quota::new(&settings.limits, clock));
-        let (gate, seats, purse) = (breaker.clone(), permits.clone(), quota.clone());
-        let stack = ServiceBuilder::new()
-            // an ill source is not asked, and is known to be ill at once
-            .layer(around(move |call, next| behind_breaker(gate.clone(), call, next)))
-            // no more calls at a time than the source bears; waiting ends with the call's own timeout
-            .layer(around(move |call, next| with_permit(seats.clone(), call, next)))
-            // our quota and the vendor's Retry-After; after the permit, so that a wait takes nothing
-            .layer(around(move |call, next| within_quota(purse.clone(), call, next)))
-            // the source's own time, whatever the deadline of the answer is
-            .layer(around(in_time))
-            // one more try when the first never reached the other side, while the budget lasts
-            .layer(around(move |call, next| retried_once(retries.clone(), call, next)))
-            .service(service_fn(move |call: Call| {
-                let (upstream, quota) = (upstream.clone(), quota.clone());
-                call.attempts.fetch_add(1, Ordering::Relaxed);
-                async move { upstream.call(&call, &quota, clock.now()).await }
-            }));
-        Self { service: BoxCloneSyncService::new(stack), breaker, permits, concurrency }
+        Self {
+            upstream,
+            breaker: Breaker::new(&settings.breaker, clock),
+            permits: Semaphore::new(concurrency),
+            concurrency,
+            quota: Quota::new(&settings.limits, clock),
+            retries,
+            clock,
+        }
     }
 
-    pub async fn call(&self, call: Call) -> Result<Said, CallError> {
-        self.service.clone().oneshot(call).await
+    /// Asks the upstream, if it may be asked.
+    pub async fn call(&self, call: &Call) -> Result<Said, CallError> {
+        // an ill source is not asked, and is known to be ill at once
+        let Some(pass) = self.breaker.enter() else { return Err(Skip::Tripped.into()) };
+        let answer = self.with_permit(call).await;
+        match &answer {
+            Ok(_) => pass.succeeded(),
+            Err(CallError::Failed(failure, _)) if failure.counts_against_breaker() => pass.failed(),
+            Err(CallError::BrokeOff(_)) => pass.failed(),
+            // the source spoke to us, if only to refuse: it is not ill
+            Err(CallError::Failed(..)) => pass.succeeded(),
+            // it was not asked: counts neither way, a probe's place becomes free
+            Err(CallError::Skipped(_)) => drop(pass),
+        }
+        answer
+    }
+
+    /// No more calls at a time than the source bears; waiting ends with the call's own timeout.
+    async fn with_permit(&self, call: &Call) -> Result<Said, CallError> {
+        let wait = tokio::time::timeout(call.operation().timeout, self.permits.acquire());
+        let Ok(Ok(_permit)) = wait.await else { return Err(Skip::Limited.into()) };
+        self.within_quota(call).await
+    }
+
+    /// Our quota and the vendor's Retry-After; after the permit, so that a wait takes nothing.
+    async fn within_quota(&self, call: &Call) -> Result<Said, CallError> {
+        if !self.quota.take(call.operation().bucket.as_deref()) {
+            return Err(Skip::Limited.into());
+        }
+        let answer = self.in_time(call).await;
+        if let Err(CallError::Failed(Failure::Limited { retry_after: Some(pause) }, _)) = &answer {
+            self.quota.closed_for(*pause);
+        }
+        answer
+    }
+
+    /// The source's own time, whatever the deadline of the answer is.
+    async fn in_time(&self, call: &Call) -> Result<Said, CallError> {
+        match tokio::time::timeout(call.operation().timeout, self.retried_once(call)).await {
+            Ok(answer) => answer,
+            Err(elapsed) => Err(CallError::failed(Failure::Timeout, elapsed)),
+        }
+    }
+
+    /// One more try when the first never reached the other side, while the budget lasts.
+    async fn retried_once(&self, call: &Call) -> Result<Said, CallError> {
+        self.retries.deposit();
+        let mut answer = self.ask(call).await;
+        if let Err(CallError::BrokeOff(_)) = answer
+            && self.retries.withdraw()
+        {
+            answer = self.ask(call).await;
+        }
+        match answer {
+            Err(CallError::BrokeOff(cause)) => Err(CallError::Failed(Failure::Unreachable, cause)),
+            answer => answer,
+        }
+    }
+
+    async fn ask(&self, call: &Call) -> Result<Said, CallError> {
+        call.attempts.fetch_add(1, Ordering::Relaxed);
+        self.upstream.call(call, &self.quota, self.clock.now()).await
     }
 
     pub fn breaker(&self) -> State {
@@ -70,100 +113,5 @@ impl Source {
     /// Calls that hold a permit now.
     pub fn in_flight(&self) -> usize {
         self.concurrency.saturating_sub(self.permits.available_permits())
-    }
-}
-
-/// What a layer may hand the call on to.
-trait Next: Service<Call, Response = Said, Error = CallError, Future: Send> + Clone + Send + Sync + 'static {}
-impl<S> Next for S where
-    S: Service<Call, Response = Said, Error = CallError, Future: Send> + Clone + Send + Sync + 'static
-{
-}
-
-async fn behind_breaker(breaker: Breaker, call: Call, next: impl Next) -> Result<Said, CallError> {
-    let Some(pass) = breaker.enter() else { return Err(Skip::Tripped.into()) };
-    let answer = next.oneshot(call).await;
-    match &answer {
-        Ok(_) => pass.succeeded(),
-        Err(CallError::Failed(failure, _)) if failure.counts_against_breaker() => pass.failed(),
-        Err(CallError::BrokeOff(_)) => pass.failed(),
-        // the source spoke to us, if only to refuse: it is not ill
-        Err(CallError::Failed(..)) => pass.succeeded(),
-        // it was not asked: counts neither way, a probe's place becomes free
-        Err(CallError::Skipped(_)) => drop(pass),
-    }
-    answer
-}
-
-async fn with_permit(permits: Arc<Semaphore>, call: Call, next: impl Next) -> Result<Said, CallError> {
-    let wait = tokio::time::timeout(call.operation().timeout, permits.acquire_owned());
-    let Ok(Ok(_permit)) = wait.await else { return Err(Skip::Limited.into()) };
-    next.oneshot(call).await
-}
-
-async fn within_quota(quota: Arc<Quota>, call: Call, next: impl Next) -> Result<Said, CallError> {
-    if !quota.take(call.operation().bucket.as_deref()) {
-        return Err(Skip::Limited.into());
-    }
-    let answer = next.oneshot(call).await;
-    if let Err(CallError::Failed(Failure::Limited { retry_after: Some(pause) }, _)) = &answer {
-        quota.closed_for(*pause);
-    }
-    answer
-}
-
-async fn in_time(call: Call, next: impl Next) -> Result<Said, CallError> {
-    let timeout = call.operation().timeout;
-    match tokio::time::timeout(timeout, next.oneshot(call)).await {
-        Ok(answer) => answer,
-        Err(elapsed) => Err(CallError::failed(Failure::Timeout, elapsed)),
-    }
-}
-
-async fn retried_once(budget: Arc<TpsBudget>, call: Call, next: impl Next) -> Result<Said, CallError> {
-    budget.deposit();
-    let answer = next.clone().oneshot(call.clone()).await;
-    let answer = match answer {
-        Err(CallError::BrokeOff(_)) if budget.withdraw() => next.oneshot(call).await,
-        answer => answer,
-    };
-    match answer {
-        Err(CallError::BrokeOff(cause)) => Err(CallError::Failed(Failure::Unreachable, cause)),
-        answer => answer,
-    }
-}
-
-/// A layer made of a function of a call and the service below.
-fn around<F, S, A>(function: F) -> impl tower::Layer<S, Service = Around<F, S>> + Clone
-where
-    F: Fn(Call, S) -> A + Clone + Send + Sync + 'static,
-    S: Next,
-    A: Future<Output = Result<Said, CallError>> + Send + 'static,
-{
-    layer_fn(move |inner| Around { inner, function: function.clone() })
-}
-
-#[derive(Clone)]
-struct Around<F, S> {
-    inner: S,
-    function: F,
-}
-
-impl<F, S, A> Service<Call> for Around<F, S>
-where
-    F: Fn(Call, S) -> A,
-    S: Next,
-    A: Future<Output = Result<Said, CallError>> + Send + 'static,
-{
-    type Response = Said;
-    type Error = CallError;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
-        Poll::Ready(Ok(())) // each layer waits in its function, where the timeout sees it
-    }
-
-    fn call(&mut self, call: Call) -> Answer {
-        Box::pin((self.function)(call, self.inner.clone()))
     }
 }

@@ -14,7 +14,6 @@ use crate::manifest::reading::AnswerClass;
 use crate::manifest::template::Prepared;
 
 /// A client of one source; its connections are its own.
-#[derive(Clone)]
 pub struct HttpUpstream {
     client: reqwest::Client,
     auth: HeaderMap,
@@ -72,12 +71,13 @@ impl HttpUpstream {
     }
 
     async fn send(&self, prepared: Prepared, max_bytes: usize) -> Result<Answer, CallError> {
-        let mut request =
-            self.client.request(prepared.method, prepared.url).headers(prepared.headers).headers(self.auth.clone());
-        if let Some(body) = prepared.body {
-            request = request.body(body);
+        let mut request = reqwest::Request::new(prepared.method, prepared.url);
+        *request.headers_mut() = prepared.headers;
+        for (name, value) in &self.auth {
+            request.headers_mut().insert(name, value.clone());
         }
-        let mut response = request.send().await.map_err(broke_off)?;
+        *request.body_mut() = prepared.body.map(Into::into);
+        let mut response = self.client.execute(request).await.map_err(broke_off)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = BytesMut::new();
         // counted after decompression: a small bomb is large here

@@ -181,6 +181,7 @@ base_url                   = "env:DEMO_PAYMENTS_URL"
 secret                     = "env:DEMO_PAYMENTS_TOKEN"
 auth.headers.Authorization = "Bearer {secret}"
 limits.rate                = ["4 per 1h"]
+essential                  = true
 [sources.spelled.lookup.person]
 needs     = ["phone"]
 spellings = ["e164", "digits", "national"]
