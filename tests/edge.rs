@@ -345,6 +345,35 @@ async fn slow_clients_are_cut() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_answered_outlives_one_that_never_asks() {
+    let gateway = Gateway::start("header_timeout = \"200ms\"").await;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut asked = TcpStream::connect(gateway.app.address).await.unwrap();
+    let mut answer = [0; 12];
+    asked.write_all(request).await.unwrap();
+    asked.read_exact(&mut answer).await.unwrap();
+    for said in ["", "GET"] {
+        let mut silent = TcpStream::connect(gateway.app.address).await.unwrap();
+        silent.write_all(said.as_bytes()).await.unwrap();
+        silent.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+    // idle for longer than they were let wait
+    asked.write_all(request).await.unwrap();
+    let mut rest = vec![0; 4096];
+    let (mut seen, mut answers) = (String::new(), 0);
+    while answers == 0 {
+        let read = asked.read(&mut rest).await.unwrap();
+        assert!(read > 0, "it was closed: {seen}");
+        seen.push_str(&String::from_utf8_lossy(&rest[..read]));
+        answers = seen.matches("HTTP/1.1 200").count();
+    }
+    // but a request that was begun has to come
+    asked.write_all(b"GET /heal").await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(30), asked.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "half a request holds the connection");
+}
+
+#[tokio::test]
 async fn connections_over_the_limit_are_closed_when_all_are_busy() {
     let gateway = Gateway::start("max_connections = 1").await;
     let mut busy = TcpStream::connect(gateway.app.address).await.unwrap();

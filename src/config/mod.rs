@@ -66,6 +66,8 @@ pub struct Server {
     pub max_connections: usize,
     /// From connect to the end of the request's headers.
     pub header_timeout: Duration,
+    /// From an answer to the first byte of the connection's next request.
+    pub idle_timeout: Duration,
     pub studio_body_max: usize,
     pub body_max: usize,
     /// How long shutdown waits for answers in flight.

@@ -31,6 +31,7 @@ pub(super) fn server(root: &Reader<'_>, references: References<'_>) -> Option<Se
         cors_origins: cors_origins(&section),
         max_connections: section.count("max_connections", 1..=1_000_000),
         header_timeout: section.duration("header_timeout", ms(100)..=ms(60_000)),
+        idle_timeout: section.duration("idle_timeout", ms(1_000)..=ms(3_600_000)),
         studio_body_max: section.bytes("studio_body_max", 1 << 10..=1 << 20).try_into().unwrap_or_default(),
         body_max: section.bytes("body_max", 1 << 10..=1 << 26).try_into().unwrap_or_default(),
         shutdown_grace: section.duration("shutdown_grace", ms(0)..=ms(300_000)),

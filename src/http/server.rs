@@ -24,6 +24,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -128,6 +129,8 @@ struct Line {
     busy: AtomicUsize,
     /// The turn of the last answer; zero before the first.
     answered: AtomicU64,
+    /// Bytes came that belong to no request yet.
+    reading: AtomicBool,
     /// Speaks HTTP/2, which minds silent peers by itself.
     http2: AtomicBool,
     cut: CancellationToken,
@@ -175,16 +178,22 @@ impl OpenLine {
         answer.await
     }
 
-    /// Ends when nothing was asked for `patience`, or for up to a quarter more: headers come too
-    /// slowly, or not at all.
-    async fn silent_for(&self, patience: Duration) {
-        let (mut quarters, mut last) = (0, 0);
-        while quarters < 4 {
-            tokio::time::sleep(patience / 4).await;
+    /// Ends when a request's headers come too slowly, or not at all after `idle`. It looks four
+    /// times in `header`, so what is late may be late by a quarter.
+    async fn silent_for(&self, header: Duration, idle: Duration) {
+        let look = header / 4;
+        let (mut silent, mut last) = (Duration::ZERO, (0, false));
+        loop {
+            tokio::time::sleep(look).await;
             let line = &self.line;
-            let (busy, turn) = (line.busy.load(Ordering::Relaxed) > 0, line.answered.load(Ordering::Relaxed));
-            quarters = if busy || turn != last || line.http2.load(Ordering::Relaxed) { 0 } else { quarters + 1 };
-            last = turn;
+            let state = (line.answered.load(Ordering::Relaxed), line.reading.load(Ordering::Relaxed));
+            let minds = line.busy.load(Ordering::Relaxed) > 0 || line.http2.load(Ordering::Relaxed);
+            silent = if minds || state != last { Duration::ZERO } else { silent + look };
+            last = state;
+            let patience = if state.0 == 0 || state.1 { header } else { idle };
+            if silent >= patience {
+                return;
+            }
         }
     }
 }
@@ -204,6 +213,7 @@ struct Busy<'a> {
 impl<'a> Busy<'a> {
     fn new(line: &'a Line, lines: &'a Lines) -> Self {
         line.busy.fetch_add(1, Ordering::Relaxed);
+        line.reading.store(false, Ordering::Relaxed);
         Self { line, lines }
     }
 }
@@ -211,6 +221,8 @@ impl<'a> Busy<'a> {
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.line.answered.store(self.lines.turn(), Ordering::Relaxed);
+        // what was read meanwhile was the body
+        self.line.reading.store(false, Ordering::Relaxed);
         self.line.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -237,17 +249,18 @@ impl Connection {
     async fn run(self, builder: Builder<Tracked>, stream: TcpStream) {
         let Self { current, address, _permit, watcher, line } = self;
         // not the edge itself: a connection outlives many
-        let (metrics, patience, tls) = {
-            let edge = &current.get().edge;
-            (edge.metrics.clone(), edge.config.server.header_timeout, edge.config.server.tls.clone())
-        };
+        let serving = current.get();
+        let server = &serving.edge.config.server;
+        let (header, idle, tls) = (server.header_timeout, server.idle_timeout, server.tls.clone());
+        let metrics = serving.edge.metrics.clone();
+        drop(serving);
         let _ = stream.set_nodelay(true);
         metrics.connections.increment(1.0);
         let stream = match tls {
             None => Some(tokio_util::either::Either::Left(stream)),
             Some(config) => tokio::select! {
                 // a handshake that is dropped, fails or takes too long is a connection that is closed
-                shaken = tokio::time::timeout(patience, TlsAcceptor::from(config).accept(stream)) => {
+                shaken = tokio::time::timeout(header, TlsAcceptor::from(config).accept(stream)) => {
                     shaken.ok().and_then(Result::ok).map(tokio_util::either::Either::Right)
                 }
                 () = line.line.cut.cancelled() => None,
@@ -262,12 +275,14 @@ impl Connection {
             let conversation = conversation.clone();
             async move { Ok::<_, Infallible>(conversation.line.busy(conversation.answer(request)).await) }
         });
+        let line = conversation.line.line.clone();
+        let stream = InspectReader::new(stream, move |_| line.reading.store(true, Ordering::Relaxed));
         let connection = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::select! {
             // Errors of a connection are the peer's; dropping one closes it.
             _ = connection => {}
             () = conversation.line.line.cut.cancelled() => {}
-            () = conversation.line.silent_for(patience) => {}
+            () = conversation.line.silent_for(header, idle) => {}
         }
         metrics.connections.decrement(1.0);
     }
