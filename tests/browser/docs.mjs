@@ -52,6 +52,7 @@ for (const [name, width, colorScheme] of [['wide', 1280, 'light'], ['phone', 390
   await page.keyboard.press('Tab');
   seen.pages.at(-1).first = await page.evaluate(() => document.activeElement.getAttribute('href'));
   await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.hash !== '');
   seen.pages.at(-1).jumped = new URL(page.url()).hash;
   if (screenshots) {
     await page.screenshot({ path: `${screenshots}/${name}-top.png` });
