@@ -16,6 +16,7 @@ use crate::domain::{CallerIdStatus, Identity, LookupStatus, NameId, Organization
 use crate::lookup::{Answer, Ask, CacheState, Purse};
 use crate::store;
 use crate::store::audit::Delivery;
+use crate::store::keys::Grant;
 use crate::telemetry::metrics::Surface;
 use crate::telemetry::traces::Parent;
 use crate::view::attributes::{self, Facts};
@@ -31,6 +32,13 @@ pub struct Reader {
     /// The name of the view it reads through.
     pub view: Arc<str>,
     pub purse: Purse,
+}
+
+impl From<Grant> for Reader {
+    fn from(grant: Grant) -> Self {
+        let purse = Purse::Key(grant.key_id.clone());
+        Self { id: grant.key_id, organization: grant.organization, view: grant.view, purse }
+    }
 }
 
 /// What a reader asked, apart from whom it asked about.

@@ -32,7 +32,7 @@ use super::peer::Peer;
 use super::twilio_signature;
 use crate::clock::Clock;
 use crate::domain::{LookupStatus, NameId, Organization, Value};
-use crate::lookup::{Ask, Purse};
+use crate::lookup::Ask;
 use crate::telemetry::metrics::{Compared, Refusal};
 use crate::view::compare::{FLOW, OTHER, Told, Verdict};
 
@@ -113,12 +113,7 @@ pub async fn compare(
     };
     let (parameters, read) = Parameters::read(head.uri.query(), &head.headers, &body);
     let reader = match key {
-        Some(grant) => Some(Reader {
-            purse: Purse::Key(grant.key_id.clone()),
-            id: grant.key_id,
-            organization: grant.organization,
-            view: grant.view,
-        }),
+        Some(grant) => Some(grant.into()),
         None => edge.signed_reader(&head, &parameters, &body),
     };
     let Some(reader) = reader else {

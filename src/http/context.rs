@@ -18,7 +18,7 @@ use super::error::{Code, Problem};
 use super::parameters::{BodyError, Malformed, Parameters, read_body};
 use super::peer::Peer;
 use crate::domain::{CallerIdStatus, CustomerId, Email, Identity, LookupStatus, Match, judge};
-use crate::lookup::{Answer, CacheState, Purse};
+use crate::lookup::{Answer, CacheState};
 use crate::store::audit::Delivery;
 use crate::telemetry::metrics::{Refusal, Surface};
 
@@ -86,13 +86,7 @@ impl Edge {
     fn reader(&self, peer: Peer, headers: &HeaderMap) -> Result<Agent, Refused> {
         let grant = self.grant(peer, headers)?;
         let admin = self.is_admin(&grant);
-        let reader = Reader {
-            purse: Purse::Key(grant.key_id.clone()),
-            id: grant.key_id,
-            organization: grant.organization,
-            view: grant.view,
-        };
-        Ok(Agent { reader, admin })
+        Ok(Agent { reader: grant.into(), admin })
     }
 
     async fn context(

@@ -43,12 +43,7 @@ where
         return Err(response);
     }
     let (head, body) = request.into_parts();
-    let reader = edge.grant(peer, &head.headers).map(|grant| Reader {
-        purse: Purse::Key(grant.key_id.clone()),
-        id: grant.key_id,
-        organization: grant.organization,
-        view: grant.view,
-    });
+    let reader = edge.grant(peer, &head.headers).map(Reader::from);
     let has_signature = edge.accounts.any() && head.headers.contains_key(twilio_signature::HEADER);
     match reader {
         Err(Refused::NoKey) if has_signature => {}
