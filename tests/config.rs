@@ -238,6 +238,33 @@ fn a_manifest_dropped_beside_the_configuration_is_a_connector() {
 }
 
 #[test]
+fn the_connection_picks_how_it_authenticates() {
+    let manifest = ACME.replace("tenant = { required = true }", "tenant = { required = true }\nagent = {}").replace(
+        "[auth.basic]\nuser     = \"{tenant}\"",
+        "[auth.headers]\nX-Key = \"{secret}\"\n[auth.basic]\nuser = \"{agent}\"",
+    );
+    let with = |connection: &str| {
+        let text = format!(
+            "[sources.crm]\nconnector = \"acme\"\nsecret = \"env:ACME\"\nconnection = {{ tenant = \"a\"{connection} }}"
+        );
+        Layers::text(&text).with("ACME", "hush").with_manifest("acme", &manifest)
+    };
+    let sent = |connection: &str| {
+        let loaded = load(&with(connection)).unwrap();
+        let Upstream::Http(http) = &source(&loaded, "crm").upstream else { panic!("an HTTP source") };
+        let caller_context::manifest::plan::Auth::Headers(headers) = &http.auth else { panic!("a header") };
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.expose_secret())).collect();
+        headers.join("\n")
+    };
+    assert_eq!(sent(""), "x-key: hush");
+    assert_eq!(sent(", auth = \"headers\""), "x-key: hush");
+    assert_eq!(sent(", auth = \"basic\", agent = \"ann\""), "authorization: Basic YW5uOmh1c2g=");
+    assert_eq!(codes(&with(", auth = \"basic\"")), ["missing-key"]);
+    assert_eq!(codes(&with(", auth = \"none\"")), ["unknown-name"]);
+}
+
+#[test]
 fn a_value_of_the_connection_cannot_leave_the_hosts_of_its_connector() {
     let with = |tenant: &str| {
         let text = "[sources.crm]\nconnector = \"acme\"\nsecret = \"env:ACME\"\nconnection.tenant = \"env:TENANT\"";

@@ -42,6 +42,8 @@ pub(super) struct Connection {
     pub version: Option<String>,
     pub region: Option<Arc<str>>,
     pub time_zone: jiff::tz::TimeZone,
+    /// Which of the manifest's `[auth.*]`, and where that is said.
+    auth: Option<(String, Origin)>,
     /// Everything that is required has a value.
     pub complete: bool,
 }
@@ -63,6 +65,7 @@ impl Connection {
             version: manifest.text("version").map(str::to_owned),
             region: None,
             time_zone: jiff::tz::TimeZone::UTC,
+            auth: None,
             complete: true,
         };
         let empty = Table::default();
@@ -80,13 +83,14 @@ impl Connection {
                     connection.region = sections::region(&reader, "region");
                 }
                 "time_zone" => connection.time_zone = time_zone(&entry.value, references),
+                "auth" => connection.auth = text(&entry.value, references).map(|kind| (kind, entry.value.origin)),
                 // A source that is its own manifest declares a variable by giving it.
                 _ if matches!(connector, "http" | "postgres" | "mysql" | "sqlite") => {
                     connection.declare(&entry.key, entry.key_origin, None, &declaring);
                 }
                 _ => {
                     let known = declared.iter().map(|name| name.to_string());
-                    let known = known.chain(["version", "region", "time_zone"].map(str::to_owned));
+                    let known = known.chain(["version", "region", "time_zone", "auth"].map(str::to_owned));
                     unknown_name(diagnostics, entry.key_origin, "a variable of this connection", &entry.key, known);
                 }
             }
@@ -110,7 +114,8 @@ impl Connection {
         }
         let taken = |names: &Names| {
             names.get(name).is_some_and(|id| matches!(names.name(id).kind, Kind::Field(_) | Kind::Input))
-                || ["secret", "access_token", "select", "version", "now", "today", "own", "item"].contains(&&**name)
+                || ["secret", "access_token", "select", "version", "auth", "now", "today", "own", "item"]
+                    .contains(&&**name)
         };
         if taken(&names.borrow()) {
             diagnostics.error("shadowed-name", origin, format!("`{name}` is already a name of the vocabulary"));
@@ -139,6 +144,12 @@ impl Connection {
         let always = required || default.is_some() || value.is_some();
         self.variables.push(Variable { text: name.clone(), id, always });
         self.values.extend(value.map(|value| (id, Value::text(value))));
+    }
+
+    /// The optional variables that a template uses and that have no value.
+    fn unknown(&self, template: &str) -> impl Iterator<Item = &str> {
+        let unset = |variable: &&Variable| !variable.always && template.contains(&format!("{{{}}}", variable.text));
+        self.variables.iter().filter(unset).map(|variable| &*variable.text)
     }
 
     /// The variable's value, if it has one.
@@ -306,6 +317,28 @@ fn check_address(
     }
 }
 
+/// The kinds of `[auth.*]`.
+const AUTH: [&str; 3] = ["headers", "basic", "none"];
+
+/// Which `[auth.*]` counts: the one that the connection picks, else the first of the manifest.
+fn kind(auth: &Reader<'_>, connection: &Connection, diagnostics: &Diagnostics) -> Option<&'static str> {
+    // all are asked for, so that they count as known
+    let there: Vec<&str> = AUTH.into_iter().filter(|kind| auth.node(kind).is_some()).collect();
+    let first = auth.table.keys().find_map(|key| AUTH.into_iter().find(|kind| *kind == key));
+    let Some((picked, origin)) = &connection.auth else {
+        if first.is_none() {
+            diagnostics.error("missing-key", auth.origin, "one of `headers`, `basic` and `none` is missing here");
+        }
+        return first;
+    };
+    let found = AUTH.into_iter().find(|kind| *kind == picked && there.contains(kind));
+    if found.is_none() {
+        let known = there.iter().map(|kind| (*kind).to_owned());
+        unknown_name(diagnostics, *origin, "a way to authenticate that this connector has", picked, known);
+    }
+    found
+}
+
 /// The headers that carry credentials. `Some(None)`: there are none to send, so not connected.
 #[expect(clippy::option_option, reason = "the outer one is for problems")]
 fn auth(
@@ -322,43 +355,50 @@ fn auth(
         }
         return None;
     };
-    let headers = auth.node("headers");
-    let basic = auth.table("basic");
-    let none = auth.table("none").map(|none| none.finish()).is_some();
-    let wants = |text: &str| text.contains("{secret}");
+    let kind = kind(&auth, connection, diagnostics)?;
     let mut sent = Vec::new();
     let mut wants_secret = false;
-    if let Some(node) = headers {
-        for entry in auth.entries("headers") {
-            let Some(template) = entry.value.as_text() else {
-                crate::manifest::tree::wrong_type(diagnostics, &entry.value, "a text");
-                continue;
+    let mut filled = |template: &str, origin| {
+        wants_secret |= template.contains("{secret}");
+        connection.unknown(template).for_each(|name| {
+            if !settings.built_in {
+                let problem = format!("`connection.{name}` is missing here; the credentials are made with it");
+                diagnostics.error("missing-key", source.origin, problem);
+            }
+        });
+        fill(template, secret, connection, diagnostics, origin)
+    };
+    match kind {
+        "headers" => {
+            for entry in auth.entries("headers") {
+                let Some(template) = entry.value.as_text() else {
+                    crate::manifest::tree::wrong_type(diagnostics, &entry.value, "a text");
+                    continue;
+                };
+                let Ok(name) = HeaderName::try_from(&*entry.key) else {
+                    let problem = format!("`{}` is not a name of a header", entry.key);
+                    diagnostics.error("wrong-value", entry.key_origin, problem);
+                    continue;
+                };
+                sent.extend(filled(template, entry.value.origin).map(|text| (name, text)));
+            }
+            if let Some(node) = auth.node("headers").filter(|_| auth.entries("headers").is_empty()) {
+                diagnostics.error("missing-key", node.origin, "a header is missing here");
+            }
+        }
+        "basic" => {
+            let basic = auth.table("basic")?;
+            let mut part = |key| {
+                let origin = basic.node(key).map_or(basic.origin, |node| node.origin);
+                filled(basic.required_text(key).unwrap_or_default(), origin)
             };
-            let Ok(name) = HeaderName::try_from(&*entry.key) else {
-                let problem = format!("`{}` is not a name of a header", entry.key);
-                diagnostics.error("wrong-value", entry.key_origin, problem);
-                continue;
-            };
-            wants_secret |= wants(template);
-            sent.extend(fill(template, secret, connection, diagnostics, entry.value.origin).map(|text| (name, text)));
+            if let (Some(user), Some(password)) = (part("user"), part("password")) {
+                let credentials = STANDARD.encode(format!("{user}:{password}"));
+                sent.push((http::header::AUTHORIZATION, format!("Basic {credentials}")));
+            }
+            basic.finish();
         }
-        if node.as_table().is_some_and(|table| table.entries.is_empty()) {
-            diagnostics.error("missing-key", node.origin, "a header is missing here");
-        }
-    } else if let Some(basic) = basic {
-        let mut part = |key| {
-            let template = basic.required_text(key).unwrap_or_default();
-            wants_secret |= wants(template);
-            let origin = basic.node(key).map_or(basic.origin, |node| node.origin);
-            fill(template, secret, connection, diagnostics, origin)
-        };
-        if let (Some(user), Some(password)) = (part("user"), part("password")) {
-            let credentials = STANDARD.encode(format!("{user}:{password}"));
-            sent.push((http::header::AUTHORIZATION, format!("Basic {credentials}")));
-        }
-        basic.finish();
-    } else if !none {
-        diagnostics.error("missing-key", auth.origin, "one of `headers`, `basic` and `none` is missing here");
+        _ => drop(auth.table("none").map(Reader::finish)),
     }
     auth.finish();
     if wants_secret && source.node("secret").is_none() {

@@ -36,9 +36,30 @@ pub(super) enum Spelt {
     /// Zoneless means the source's zone.
     Zoned,
     Date,
+    /// `11/27/2026`
+    UsDate,
+    UnixSeconds,
+    UnixMilliseconds,
+    /// An amount in the smallest units of its currency.
+    Cents,
 }
 
-pub(super) const SPELT: &[(&str, Spelt)] = &[("utc", Spelt::Utc), ("zoned", Spelt::Zoned), ("date", Spelt::Date)];
+pub(super) const SPELT: &[(&str, Spelt)] = &[
+    ("utc", Spelt::Utc),
+    ("zoned", Spelt::Zoned),
+    ("date", Spelt::Date),
+    ("us_date", Spelt::UsDate),
+    ("unix_s", Spelt::UnixSeconds),
+    ("unix_ms", Spelt::UnixMilliseconds),
+    ("cents", Spelt::Cents),
+];
+
+/// Currencies that are not divided by hundred (ISO 4217), with the digits of their smallest unit.
+const UNDIVIDED: &[&str] = &[
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
+    "XPF",
+];
+const BY_THOUSAND: &[&str] = &["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
 
 /// A value that its field does not take.
 #[derive(Debug, PartialEq)]
@@ -74,6 +95,28 @@ impl Item<'_> {
         }
     }
 
+    /// As sums count it.
+    pub fn number(&self) -> Option<Decimal> {
+        decimal(self.text()?.trim())
+    }
+
+    /// An amount in minor units, in whole ones of its currency; hundredths if that is not known.
+    pub fn whole_units(&self, currency: Option<&str>) -> Item<'static> {
+        let is_of = |codes: &[&str]| currency.is_some_and(|c| codes.iter().any(|code| code.eq_ignore_ascii_case(c)));
+        let digits = if is_of(UNDIVIDED) {
+            0
+        } else if is_of(BY_THOUSAND) {
+            3
+        } else {
+            2
+        };
+        match self.number().and_then(|amount| amount.checked_mul(Decimal::new(1, digits))) {
+            Some(amount) => Item::Value(Value::Decimal(amount)),
+            None if self.is_missing() => Item::Text(Cow::Borrowed("")),
+            None => Item::Container,
+        }
+    }
+
     /// The value as a field of this type takes it; `None` when it is missing.
     pub fn fit(
         &self,
@@ -94,7 +137,7 @@ impl Item<'_> {
         let text = self.text().ok_or(Unfit)?;
         let text = text.trim();
         let value = match (ty, spelt) {
-            (Type::Any, Some(Spelt::Date)) => self.fit(Type::Date, spelt, zone, region)?,
+            (Type::Any, Some(Spelt::Date | Spelt::UsDate)) => self.fit(Type::Date, spelt, zone, region)?,
             (Type::Any, Some(_)) => self.fit(Type::Time, spelt, zone, region)?,
             (Type::Any, None) => match self {
                 Self::Number(digits) => {
@@ -179,7 +222,9 @@ fn time(text: &str, spelt: Option<Spelt>, zone: &TimeZone) -> Option<Timestamp> 
     match spelt {
         Some(Spelt::Utc) => text.parse().ok().or_else(|| civil_in(&TimeZone::UTC)),
         Some(Spelt::Zoned) => text.parse().ok().or_else(|| civil_in(zone)),
-        Some(Spelt::Date) => midnight(date(text, spelt, zone)?),
+        Some(Spelt::Date | Spelt::UsDate) => midnight(date(text, spelt, zone)?),
+        Some(Spelt::UnixSeconds) => Timestamp::from_second(int(text)?).ok(),
+        Some(Spelt::UnixMilliseconds) => Timestamp::from_millisecond(int(text)?).ok(),
         _ => text.parse().ok().or_else(|| midnight(plain_date(text)?)),
     }
 }
@@ -187,6 +232,7 @@ fn time(text: &str, spelt: Option<Spelt>, zone: &TimeZone) -> Option<Timestamp> 
 fn date(text: &str, spelt: Option<Spelt>, zone: &TimeZone) -> Option<civil::Date> {
     match spelt {
         Some(Spelt::Date) => plain_date(text.get(..10)?),
+        Some(Spelt::UsDate) => civil::Date::strptime("%m/%d/%Y", text).ok(),
         None if text.len() == 10 => plain_date(text),
         _ => Some(time(text, spelt, zone)?.to_zoned(zone.clone()).date()),
     }
@@ -249,6 +295,16 @@ mod tests {
             (text("2026-11-02T23:30:00Z"), Type::Date, None, "2026-11-03"),
             (text("2026-11-02T23:30:00Z"), Type::Date, Some(Spelt::Date), "2026-11-02"),
             (text("ümlaut-date"), Type::Date, Some(Spelt::Date), "unfit"),
+            (text("11/27/2026"), Type::Date, Some(Spelt::UsDate), "2026-11-27"),
+            (text("11/27/2026"), Type::Time, Some(Spelt::UsDate), "2026-11-26T23:00:00Z"),
+            (text("27/11/2026"), Type::Date, Some(Spelt::UsDate), "unfit"),
+            (text("2026-11-27"), Type::Date, Some(Spelt::UsDate), "unfit"),
+            (number("1795269600"), Type::Time, Some(Spelt::UnixSeconds), "2026-11-21T14:00:00Z"),
+            (text("1795269600"), Type::Time, Some(Spelt::UnixSeconds), "2026-11-21T14:00:00Z"),
+            (number("1795269600005"), Type::Time, Some(Spelt::UnixMilliseconds), "2026-11-21T14:00:00.005Z"),
+            (number("1795269600"), Type::Date, Some(Spelt::UnixSeconds), "2026-11-21"),
+            (text("2026-11-21"), Type::Time, Some(Spelt::UnixSeconds), "unfit"),
+            (number("9223372036854775807"), Type::Time, Some(Spelt::UnixMilliseconds), "unfit"),
             (text("Ada@Example.com"), Type::Email, None, "ada@example.com"),
             (text("nobody"), Type::Email, None, "unfit"),
             (text("(415) 555-0142"), Type::Phone, None, "+14155550142"),

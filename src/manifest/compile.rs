@@ -17,7 +17,7 @@ use crate::domain::{NameId, SourceId, Value, canonical};
 
 const REQUEST_KEYS: &[&str] = &["get", "post", "sql", "query", "headers", "body", "spellings"];
 const RECORD_KEYS: &[&str] =
-    &["records", "reads", "select", "phones", "emails", "rank", "exact", "provides", "list", "error"];
+    &["records", "reads", "select", "phones", "emails", "where", "rank", "exact", "provides", "list", "error"];
 
 const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
 

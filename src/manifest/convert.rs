@@ -19,6 +19,8 @@ pub(super) enum Conversion {
     /// In the source's zone.
     Date,
     Join(Box<str>),
+    /// Nothing but a GUID, which query languages write without quotes.
+    Guid,
 }
 
 const WORDS: &[(&str, Conversion)] = &[
@@ -29,6 +31,7 @@ const WORDS: &[(&str, Conversion)] = &[
     ("last7", Conversion::Spell(Spelling::Last7)),
     ("rfc3339", Conversion::Rfc3339),
     ("date", Conversion::Date),
+    ("guid", Conversion::Guid),
 ];
 
 /// The spelling behind a word of `spellings`: `e164` or a phone conversion.
@@ -69,6 +72,7 @@ impl Conversion {
             Self::Spelled | Self::Spell(_) => fits(input, &[Phone, Any], Text, "phone numbers"),
             Self::Rfc3339 => fits(input, &[Time, Any], Text, "times"),
             Self::Date => fits(input, &[Time, Date, Any], Date, "times and dates"),
+            Self::Guid => fits(input, &[Text, Any], Text, "texts"),
             Self::Join(_) => fits(input, &[TextList, EmailList, PhoneList, Any], Text, "lists"),
         }
     }
@@ -95,6 +99,10 @@ impl Conversion {
                 Value::Time(time) => Ok(Cow::Owned(Value::Date(time.to_zoned(env.source.time_zone.clone()).date()))),
                 _ => Err(Skip::Invalid),
             },
+            Self::Guid => match &*value {
+                Value::Text(guid) if is_guid(guid) => Ok(value),
+                _ => Err(Skip::Invalid),
+            },
             Self::Join(with) => {
                 let Value::List(list) = &*value else { return Err(Skip::Invalid) };
                 let mut joined = String::new();
@@ -106,6 +114,12 @@ impl Conversion {
             }
         }
     }
+}
+
+/// `8b1a9953-c461-11ee-a506-0242ac120002`
+fn is_guid(text: &str) -> bool {
+    let parts = text.split('-').map(|part| (part.len(), part.bytes().all(|b| b.is_ascii_hexdigit())));
+    parts.eq([8, 4, 4, 4, 12].map(|length| (length, true)))
 }
 
 fn fits(input: Type, accepted: &[Type], output: Type, expected: &'static str) -> Result<Type, &'static str> {

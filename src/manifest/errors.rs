@@ -106,7 +106,7 @@ impl ErrorRules {
             None => true,
             Some((slot, test)) => {
                 let values = root.map_or(&[][..], |root| root.values(slot.at));
-                test.passes(&values.iter().map(Item::from).collect::<Vec<_>>())
+                test.passes(&values.iter().map(Item::from).collect::<Vec<_>>(), &|_| None)
             }
         };
         rules.find(|rule| holds(rule)).map_or_else(|| by_status(status), |rule| rule.class)
@@ -133,7 +133,7 @@ fn rule(node: &Node, class: AnswerClass, paths: &Paths<'_>) -> Option<Rule> {
         (Some(slot), Some(test)) => Some((slot, test)),
         (None, None) if !statuses.is_empty() => None,
         (Some(_), None) => {
-            let help = "add one of equals, in";
+            let help = "add one of equals, in, not_in, exists";
             paths.cx.error("missing-key", node.origin, "this rule does not say what to look for", help);
             return None;
         }

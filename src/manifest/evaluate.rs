@@ -8,19 +8,28 @@ use rust_decimal::Decimal;
 use smallvec::SmallVec;
 
 use super::accept::{Item, Spelt};
-use super::expression::{Expression, Level, Slot, Source, Test, entry_type};
+use super::expression::{Expression, Level, Right, Slot, Source, Test, entry_type};
 use super::path::Frame;
 use super::reading::ReadEnv;
 use super::template::same_text;
-use crate::domain::{Type, Value};
+use crate::domain::{NameId, Type, Value};
 
 /// Entries of a list of plain values.
 const MAX_PLAIN: usize = 50;
 
 impl Test {
-    pub fn passes(&self, items: &[Item<'_>]) -> bool {
+    /// `input` gives the inputs of the operation.
+    pub fn passes<'v>(&self, items: &[Item<'_>], input: &dyn Fn(NameId) -> Option<&'v Value>) -> bool {
         let mut present = items.iter().filter(|item| !item.is_missing());
-        present.any(|item| self.right.iter().any(|right| same(item, right)))
+        let equals = |item: &Item<'_>, right: &Right| match right {
+            Right::Constant(value) => same(item, value),
+            Right::Input(name) => input(*name).is_some_and(|value| same(item, value)),
+        };
+        match self {
+            Self::In(right) => present.any(|item| right.iter().any(|right| equals(item, right))),
+            Self::NotIn(right) => !present.any(|item| right.iter().any(|right| equals(item, right))),
+            Self::Exists(wanted) => present.next().is_some() == *wanted,
+        }
     }
 }
 
@@ -62,6 +71,11 @@ impl<'e, 'x> Place<'e, 'x> {
         self.items(slot).into_iter().filter(|item| !item.is_missing()).filter_map(text)
     }
 
+    /// Whether all tests are passed.
+    pub fn passes(&self, conditions: &[Expression]) -> bool {
+        conditions.iter().all(|condition| condition.value(*self) == Some(Value::Bool(true)))
+    }
+
     /// Counts what does not fit.
     fn fit(&self, item: &Item<'_>, ty: Type, spelt: Option<Spelt>) -> Option<Value> {
         let source = self.env.source;
@@ -96,13 +110,26 @@ impl Expression {
 
     fn values(&self, place: Place<'_, '_>) -> SmallVec<[Value; 2]> {
         let mut items = self.source.items(place);
+        if let Some([left, right]) = &self.between {
+            let cut = |item: &Item<'_>| Some(Item::Text(cut(&item.text()?, left, right)?.to_owned().into()));
+            items = items.iter().filter_map(cut).collect();
+        }
         if let Some(name) = &self.map {
             items = mapped(&items, |key| place.env.source.maps.lookup(name, key));
         }
         if let Some(test) = &self.test {
-            items = SmallVec::from_iter([Item::Value(Value::Bool(test.passes(&items)))]);
+            items = SmallVec::from_iter([Item::Value(Value::Bool(test.passes(&items, place.env.get)))]);
         }
-        items.iter().filter_map(|item| place.fit(item, entry_type(self.ty), self.spelt)).collect()
+        let spelt = match self.spelt {
+            Some(Spelt::Cents) => {
+                let currency = self.currency.map(|slot| place.items(slot));
+                let currency = currency.as_ref().and_then(|items| items.first()?.text());
+                items = items.iter().map(|item| item.whole_units(currency.as_deref())).collect();
+                None
+            }
+            spelt => spelt,
+        };
+        items.iter().filter_map(|item| place.fit(item, entry_type(self.ty), spelt)).collect()
     }
 }
 
@@ -122,8 +149,28 @@ impl Source {
                     .collect();
                 if texts.is_empty() { Items::new() } else { Items::from_iter([Item::Text(texts.join(with).into())]) }
             }
+            Self::Latest(parts) => {
+                let times = parts.iter().flat_map(|part| part.values(place)).filter_map(|value| match value {
+                    Value::Time(time) => Some(time),
+                    _ => None,
+                });
+                times.max().map(|time| Item::Value(Value::Time(time))).into_iter().collect()
+            }
+            Self::Sum(slot) => number(place.items(*slot).iter().filter_map(Item::number).reduce(|a, b| a + b)),
+            Self::Min(slot) => number(place.items(*slot).iter().filter_map(Item::number).min()),
+            Self::Value(value) => Items::from_iter([Item::Value(value.clone())]),
         }
     }
+}
+
+fn number<'o>(number: Option<Decimal>) -> Items<'o> {
+    number.map(|number| Item::Value(Value::Decimal(number))).into_iter().collect()
+}
+
+/// What stands after the last `left`, up to the next `right`; nothing on the right means to the end.
+fn cut<'t>(text: &'t str, left: &str, right: &str) -> Option<&'t str> {
+    let (_, rest) = text.rsplit_once(left)?;
+    if right.is_empty() { Some(rest) } else { Some(rest.split_once(right)?.0) }
 }
 
 fn mapped<'v, 'o>(items: &Items<'_>, entry: impl Fn(&str) -> Option<&'v Value>) -> Items<'o> {

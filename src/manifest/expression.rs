@@ -11,19 +11,40 @@ use super::diagnostic::{Origin, suggest};
 use super::hole::Context;
 use super::path::{self, Shape, Step};
 use super::tree::{Content, Node, Reader, wrong_type};
-use crate::domain::{Type, Value};
+use crate::domain::{NameId, Type, Value};
 
 /// Members that say where an expression's value is.
-pub(super) const SOURCES: &[&str] = &["path", "first_of", "join"];
+pub(super) const SOURCES: &[&str] = &["path", "first_of", "join", "latest", "sum", "min", "value"];
 /// Words that make a table an expression, so no field can be called like that.
-pub(super) const WORDS: &[&str] = &["path", "first_of", "join", "with", "map", "as", "equals", "in"];
+pub(super) const WORDS: &[&str] = &[
+    "path",
+    "first_of",
+    "join",
+    "with",
+    "latest",
+    "sum",
+    "min",
+    "value",
+    "between",
+    "map",
+    "as",
+    "in_currency",
+    "equals",
+    "in",
+    "not_in",
+    "exists",
+];
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Expression {
     pub source: Source,
+    /// What stands after the last of the first text and before the next of the second.
+    pub between: Option<[Box<str>; 2]>,
     pub map: Option<Arc<str>>,
     pub test: Option<Test>,
     pub spelt: Option<Spelt>,
+    /// Where the currency of an amount in minor units is.
+    pub currency: Option<Slot>,
     pub ty: Type,
 }
 
@@ -32,12 +53,29 @@ pub(super) enum Source {
     Slot(Slot),
     FirstOf(Vec<Expression>),
     Join(Vec<Expression>, Box<str>),
+    /// The last of several times.
+    Latest(Vec<Expression>),
+    /// Of the numbers at a path.
+    Sum(Slot),
+    Min(Slot),
+    Value(Value),
 }
 
-/// `equals` or `in`: the value is one of these.
 #[derive(Debug, PartialEq)]
-pub(super) struct Test {
-    pub right: Vec<Value>,
+pub(super) enum Test {
+    /// `equals`, `in`: a value is one of these.
+    In(Vec<Right>),
+    /// `not_in`: none is.
+    NotIn(Vec<Right>),
+    Exists(bool),
+}
+
+/// What a test compares with.
+#[derive(Debug, PartialEq)]
+pub(super) enum Right {
+    Constant(Value),
+    /// An input of the operation.
+    Input(NameId),
 }
 
 /// Where a path's values come to.
@@ -122,7 +160,7 @@ impl Expression {
         match &node.value {
             Content::Text(path) => {
                 let source = Source::Slot(paths.slot(path, node.origin)?);
-                Some(Self { source, map: None, test: None, spelt: None, ty })
+                Some(Self { source, between: None, map: None, test: None, spelt: None, currency: None, ty })
             }
             Content::Table(_) => Self::of_table(node, ty, paths),
             _ => {
@@ -151,8 +189,19 @@ impl Expression {
         let at = reader.node("map").map_or(node.origin, |n| n.origin);
         let map = reader.text("map").map(|name| paths.cx.scope.map(name, at).ok_or(())).transpose().ok()?;
         let spelt = spelt(&reader, paths)?;
+        let between = between(&reader)?;
+        let currency = match reader.node("in_currency") {
+            Some(node) => Some(paths.slot(reader.text("in_currency")?, node.origin)?),
+            None => None,
+        };
+        if let Some(node) = reader.node("in_currency").filter(|_| spelt != Some(Spelt::Cents)) {
+            let help = "say `as = \"cents\"`; other amounts are as large in every currency";
+            paths.cx.error("field-type", node.origin, "`in_currency` is for amounts in minor units", help);
+            return None;
+        }
         // what is mapped or tested keeps the type it came with until then
-        let of = if map.is_some() || test.is_some() || spelt.is_some() { Type::Any } else { entry_type(ty) };
+        let changed = map.is_some() || test.is_some() || spelt.is_some() || between.is_some();
+        let of = if changed { Type::Any } else { entry_type(ty) };
         let source = Source::compile(&reader, of, paths)?;
         reader.finish();
         if test.is_some() && !matches!(entry_type(ty), Type::Bool | Type::Text | Type::Any) {
@@ -164,11 +213,31 @@ impl Expression {
             );
             return None;
         }
-        if spelt.is_some() && !matches!(entry_type(ty), Type::Time | Type::Date | Type::Any) {
-            paths.cx.error("field-type", node.origin, "`as` says how a time is spelt; this field takes none", "");
+        let fits = match spelt {
+            None => true,
+            Some(Spelt::Cents) => matches!(entry_type(ty), Type::Decimal | Type::Any),
+            Some(_) => matches!(entry_type(ty), Type::Time | Type::Date | Type::Any),
+        };
+        if !fits {
+            let what = if spelt == Some(Spelt::Cents) { "an amount" } else { "a time" };
+            let message = format!("`as` says how {what} is spelt; this field takes none");
+            paths.cx.error("field-type", node.origin, message, "");
             return None;
         }
-        Some(Self { source, map, test, spelt, ty })
+        Some(Self { source, between, map, test, spelt, currency, ty })
+    }
+}
+
+/// The outer `None`: it is not two texts, which is reported.
+#[expect(clippy::option_option, reason = "most expressions have none")]
+fn between(reader: &Reader<'_>) -> Option<Option<[Box<str>; 2]>> {
+    let Some(node) = reader.node("between") else { return Some(None) };
+    match reader.texts("between")?.as_slice() {
+        [(left, _), (right, _)] => Some(Some([(*left).into(), (*right).into()])),
+        _ => {
+            wrong_type(reader.diagnostics, node, "two texts, the one before and the one behind");
+            None
+        }
     }
 }
 
@@ -195,8 +264,19 @@ impl Source {
         if let Some(node) = reader.node("path") {
             return Some(Self::Slot(paths.slot(reader.text("path")?, node.origin)?));
         }
+        for (key, aggregate) in [("sum", Self::Sum as fn(Slot) -> Self), ("min", Self::Min)] {
+            if let Some(node) = reader.node(key) {
+                return Some(aggregate(paths.slot(reader.text(key)?, node.origin)?));
+            }
+        }
+        if let Some(node) = reader.node("value") {
+            return Some(Self::Value(constant(node, paths)?));
+        }
         if reader.node("first_of").is_some() {
             return Some(Self::FirstOf(list("first_of", ty)?));
+        }
+        if reader.node("latest").is_some() {
+            return Some(Self::Latest(list("latest", Type::Time)?));
         }
         Some(Self::Join(list("join", Type::Text)?, reader.text("with").unwrap_or(" ").into()))
     }
@@ -206,17 +286,41 @@ impl Test {
     /// The outer `None`: something is wrong with it.
     #[expect(clippy::option_option, reason = "most expressions have no test")]
     pub fn compile(reader: &Reader<'_>, paths: &Paths<'_>) -> Option<Option<Self>> {
-        let items = match (reader.node("equals"), reader.node("in")) {
-            (None, None) => return Some(None),
-            (Some(_), Some(second)) => {
-                paths.cx.error("one-source", second.origin, "this expression has two tests", "keep one");
-                return None;
-            }
-            (Some(node), None) => std::slice::from_ref(node),
-            (None, Some(_)) => reader.list("in")?,
+        let mut given =
+            ["equals", "in", "not_in", "exists"].into_iter().filter_map(|key| Some((key, reader.node(key)?)));
+        let Some((key, node)) = given.next() else { return Some(None) };
+        // the others are asked for too, so that they count as known
+        if let Some((_, second)) = given.fold(None, |first, next| first.or(Some(next))) {
+            paths.cx.error("one-source", second.origin, "this expression has two tests", "keep one");
+            return None;
+        }
+        let all = |items: &[Node]| {
+            let right: Vec<_> = items.iter().map(|item| Right::compile(item, paths)).collect();
+            right.into_iter().collect::<Option<Vec<_>>>()
         };
-        let right: Vec<_> = items.iter().map(|item| constant(item, paths)).collect();
-        Some(Some(Self { right: right.into_iter().collect::<Option<_>>()? }))
+        Some(Some(match key {
+            "equals" => Self::In(all(std::slice::from_ref(node))?),
+            "in" => Self::In(all(reader.list("in")?)?),
+            "not_in" => Self::NotIn(all(reader.list("not_in")?)?),
+            _ => Self::Exists(reader.bool("exists")?),
+        }))
+    }
+}
+
+impl Right {
+    /// A constant, or `"{name}"` of an input that the operation needs.
+    fn compile(node: &Node, paths: &Paths<'_>) -> Option<Self> {
+        let cx = paths.cx;
+        let Some(name) = node.as_text().and_then(|text| text.strip_prefix('{')?.strip_suffix('}')) else {
+            return Some(Self::Constant(constant(node, paths)?));
+        };
+        let name = cx.scope.name(name, node.origin)?;
+        if !cx.needs.iter().any(|need| need.iter().all(|needed| *needed == name)) {
+            let message = "this may be missing when the answer is read";
+            cx.error("hole-not-needed", node.origin, message, "add it to `needs`");
+            return None;
+        }
+        Some(Self::Input(name))
     }
 }
 

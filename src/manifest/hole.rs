@@ -276,6 +276,11 @@ impl Hole {
         self.alternatives.iter().any(|a| matches!(a.operand, Operand::Phone | Operand::Phones(_)))
     }
 
+    /// Ends in `|guid`: stands bare in a query language.
+    pub fn is_guid(&self) -> bool {
+        self.alternatives.iter().all(|a| matches!(a.conversions.last(), Some(Conversion::Guid)))
+    }
+
     /// `{select}`: names of members, not values.
     pub fn select(&self) -> Option<&Value> {
         match self.alternatives.as_slice() {

@@ -31,6 +31,8 @@ pub struct Record {
     pub(super) lists: Vec<List>,
     pub(super) phones: Vec<Slot>,
     pub(super) emails: Vec<Slot>,
+    /// Tests that a record must pass.
+    pub(super) conditions: Vec<Expression>,
     pub(super) rank: Vec<Rank>,
     /// The name whose value tells hits apart.
     pub(super) id: Option<NameId>,
@@ -47,6 +49,8 @@ pub(super) struct List {
     pub(super) field: NameId,
     /// The record's list that the entries are the elements of; none when records are entries.
     pub(super) from: Option<usize>,
+    /// Tests that an entry must pass.
+    pub(super) conditions: Vec<Expression>,
     /// In the order of the vocabulary.
     pub(super) items: Vec<(Arc<str>, Expression)>,
 }
@@ -153,6 +157,9 @@ impl Record {
         let mut records: Vec<Candidate<'_>> = Vec::new();
         for frame in frames.list(root, 0) {
             let place = place(frame);
+            if !place.passes(&self.conditions) {
+                continue;
+            }
             let Some(proof) = self.proof(place) else { continue };
             records.push(Candidate { frame, proof, rank: self.rank(place) });
         }
@@ -315,7 +322,7 @@ impl List {
 
     /// Without an id it is no entry; one that is there already is not repeated.
     fn entry(&self, place: Place<'_, '_>, entries: &mut Vec<Value>) {
-        if entries.len() >= MAX_ENTRIES {
+        if entries.len() >= MAX_ENTRIES || !place.passes(&self.conditions) {
             return;
         }
         let members: Vec<_> = self.items.iter().filter_map(|(name, e)| Some((name.clone(), e.value(place)?))).collect();

@@ -27,7 +27,7 @@ const PERSON: [NameId; 8] = [
 ];
 
 impl Record {
-    /// Compiles `records` `reads` `select` `phones` `emails` `rank` `exact` `provides` and
+    /// Compiles `records` `reads` `select` `phones` `emails` `where` `rank` `exact` `provides` and
     /// `list` of an operation, together with the record it reads. Compile it before the request:
     /// `{select}` asks for what is read here.
     pub fn compile(operation: &Reader<'_>, needs: &[Need], scope: &Scope<'_>) -> Option<Record> {
@@ -96,11 +96,32 @@ impl<'a> Compiler<'a> {
                 None => self.sound = false,
             }
         }
+        match self.conditions(reader) {
+            Some(conditions) => self.record.conditions.extend(conditions),
+            None => self.sound = false,
+        }
         self.rank(reader);
         self.provides(reader.entries("provides"), "");
         for entry in reader.entries("list") {
             self.sound &= self.list(entry).is_some();
         }
+    }
+
+    /// `where`: one test or several, of which all must be passed.
+    fn conditions(&self, reader: &Reader<'_>) -> Option<Vec<Expression>> {
+        let Some(node) = reader.node("where") else { return Some(Vec::new()) };
+        let tests = node.as_array().unwrap_or(std::slice::from_ref(node));
+        let condition = |node: &Node| {
+            let condition = Expression::compile(node, Type::Bool, &self.paths)?;
+            if condition.test.is_none() {
+                let help = "add one of equals, in, not_in, exists";
+                self.paths.cx.error("missing-key", node.origin, "this does not say what to look for", help);
+                return None;
+            }
+            Some(condition)
+        };
+        let compiled: Vec<_> = tests.iter().map(condition).collect();
+        compiled.into_iter().collect()
     }
 
     /// Must end in an id: without one, equal records would change places from call to call.
@@ -218,6 +239,7 @@ impl<'a> Compiler<'a> {
         if from.is_some() {
             self.paths.shapes.borrow_mut().element = Some(Shape::default());
         }
+        let conditions = self.conditions(&reader);
         let items = self.items(&item, members);
         let element = self.paths.shapes.borrow_mut().element.take();
         reader.finish();
@@ -226,7 +248,7 @@ impl<'a> Compiler<'a> {
             self.from.len() - 1
         });
         self.record.lists.retain(|list| list.field != field);
-        self.record.lists.push(List { field, from, items: items? });
+        self.record.lists.push(List { field, from, conditions: conditions?, items: items? });
         Some(())
     }
 

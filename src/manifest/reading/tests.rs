@@ -119,6 +119,7 @@ fn fields(provides: &str, body: &str) -> String {
         "needs = ['customer_id']\nget = '/x'\nrecords = 'r'\n{provides}\n[map.tier]\ng = 'Gold'\n'*' = 'Other'\n[map.only]\ng = true"
     );
     let trial = compile(&text).unwrap_or_else(|problems| panic!("{problems:?} in {provides}"));
+    let trial = trial.with("customer_id", Value::text("Q"));
     match read(&trial, body) {
         Ok(read) if read.unreadable_fields > 0 => format!("{} !{}", show(&trial, &read), read.unreadable_fields),
         Ok(read) => show(&trial, &read),
@@ -131,7 +132,7 @@ fn expressions() {
     let body = r#"{"top":"t","r":{"a":"x","n":478,"big":12345678901234567.89,"t":true,"nul":null,"und":"undefined",
         "kv":"v1=one, v2=two;v1=three","url":"https://e.com/c/77?x","g":"G","st":"Won","xs":[{"v":1.5,"k":"p"},{"v":2,"k":"q"},{"v":null,"k":"p"}],
         "ts":["2026-01-02T00:00:00Z","2026-03-01T00:00:00+0100"],"o":{"m1":"u","m2":"w"},"odd name":"o","d":"2026-02-03","mails":["a@e.com","bad","B@e.com"],
-        "services":["repair","Wash"],"cents":1999,"id":"i/1","e":[]}}"#;
+        "services":["repair","Wash"],"cents":1999,"cur":"jpy","bhd":"BHD","bal":-1999,"at":[1795269600,1795183200],"us":"11/27/2026","id":"i/1","e":[]}}"#;
     let table = [
         ("provides.name = 'a'", "name=x"),
         (r#"provides.name = "'odd name'""#, "name=o"),
@@ -162,6 +163,50 @@ fn expressions() {
         ("provides.vip = { path = 'n', equals = '478' }", "vip=true"),
         ("provides.vip = { path = 't', equals = true }", "vip=true"),
         ("provides.vip = { path = 'nul', equals = 'x' }", "vip=false"),
+        ("provides.vip = { path = 'nul', exists = true }", "vip=false"),
+        ("provides.vip = { path = 'und', exists = false }", "vip=true"),
+        ("provides.vip = { path = 'a', exists = true }", "vip=true"),
+        ("provides.vip = { path = 'xs[].k', not_in = ['z', 'y'] }", "vip=true"),
+        ("provides.vip = { path = 'xs[].k', not_in = ['z', 'P'] }", "vip=false"),
+        ("provides.vip = { path = 'nul', not_in = ['z'] }", "vip=true"),
+        ("provides.vip = { path = 'xs[].k', equals = '{customer_id}' }", "vip=true"),
+        ("provides.vip = { path = 'a', equals = '{customer_id}' }", "vip=false"),
+        ("provides.name = { value = 'fixed' }", "name=fixed"),
+        ("provides.payment.outstanding = { sum = 'xs[].v' }", "payment.outstanding=3.5"),
+        ("provides.payment.outstanding = { sum = 'e[].v' }", ""),
+        ("provides.payment.outstanding = { min = 'xs[].v' }", "payment.outstanding=1.5"),
+        ("provides.payment.due_at = { min = 'at[]', as = 'unix_s' }", "payment.due_at=2026-11-20T14:00:00Z"),
+        ("provides.last_contact = { latest = ['ts[]', 'nul', 'd'] }", "last_contact=2026-02-28T23:00:00Z"),
+        (
+            "provides.last_contact = { latest = ['d', { path = 'at[]', as = 'unix_s' }] }",
+            "last_contact=2026-11-21T14:00:00Z",
+        ),
+        ("provides.last_contact = { latest = ['nul'] }", ""),
+        ("provides.last_contact = { path = 'us', as = 'us_date' }", "last_contact=2026-11-26T23:00:00Z"),
+        ("provides.payment.credit = { path = 'cents', as = 'cents' }", "payment.credit=19.99"),
+        ("provides.payment.credit = { path = 'cents', as = 'cents', in_currency = 'cur' }", "payment.credit=1999"),
+        ("provides.payment.credit = { path = 'cents', as = 'cents', in_currency = 'bhd' }", "payment.credit=1.999"),
+        ("provides.payment.credit = { path = 'cents', as = 'cents', in_currency = 'nul' }", "payment.credit=19.99"),
+        ("provides.payment.credit = { path = 'nul', as = 'cents' }", ""),
+        ("provides.payment.credit = { path = 'a', as = 'cents' }", " !1"),
+        ("provides.own.x = { path = 'cents', as = 'cents' }", "crm.x=19.99"),
+        ("provides.payment.credit = { path = 'bal', between = ['-', ''], as = 'cents' }", "payment.credit=19.99"),
+        ("provides.payment.credit = { path = 'cents', between = ['-', ''], as = 'cents' }", ""),
+        ("provides.name = { path = 'url', between = ['/c/', '?'] }", "name=77"),
+        ("provides.name = { path = 'url', between = ['/', ''] }", "name=77?x"),
+        ("provides.name = { path = 'url', between = ['/c/', '#'] }", ""),
+        (
+            "list.deals = { from = 'xs', where = { path = 'k', equals = 'q' }, item = { id = 'k', amount = 'v' } }",
+            "deals=[(id:q amount:2)]",
+        ),
+        (
+            "list.deals = { from = 'xs', where = [{ path = 'k', equals = 'p' }, { path = 'v', exists = true }], \
+             item = { id = 'k' } }",
+            "deals=[(id:p)]",
+        ),
+        ("list.tasks = { where = { path = 'a', equals = 'y' }, item = { id = 'id' } }", ""),
+        ("where = { path = 'a', equals = 'y' }\nprovides.name = 'a'", "not found"),
+        ("where = [{ path = 'a', equals = 'x' }, { path = 'n', exists = true }]\nprovides.name = 'a'", "name=x"),
         (
             "list.deals = { from = 'xs', item = { id = 'k', amount = 'v' } }",
             "deals=[(id:p amount:1.5),(id:q amount:2)]",
@@ -175,6 +220,16 @@ fn expressions() {
     for (provides, expected) in table {
         assert_eq!(fields(provides, body), expected, "{provides}");
     }
+}
+
+#[test]
+fn who_does_not_pass_is_no_hit() {
+    let trial = compile(&format!("where = {{ path = 'p.role', not_in = ['agent'] }}\n{CONTACT}")).unwrap();
+    let body = r#"{"results":[{"id":"1","p":{"phone":"4155550142","role":"Agent"}},
+        {"id":"2","p":{"phone":"4155550142","role":"end-user"}},{"id":"3","p":{"phone":"4155550142"}}]}"#;
+    assert_eq!(ids(&read(&trial, body).unwrap()), ["2", "3"]);
+    let asked: serde_json::Value = serde_json::from_slice(&trial.render().unwrap().body.unwrap()).unwrap();
+    assert!(asked.to_string().contains("role"), "{asked}");
 }
 
 #[test]
