@@ -109,9 +109,11 @@ fn vendors_are_named_in_the_demo_only() {
         .filter(|path| path.extension().is_some_and(|e| e == "toml"))
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    let vendors: Vec<_> = vendors.iter().map(String::as_str).collect();
+    // a word of every day cannot be looked for
+    let vendors: Vec<_> = vendors.iter().map(String::as_str).filter(|vendor| *vendor != "close").collect();
     assert!(vendors.contains(&"hubspot"));
-    assert_eq!(holding(&vendors, &["demo", "cli", "manifest/builtin.rs"]), [""; 0]);
+    // query languages are called as their vendors call them
+    assert_eq!(holding(&vendors, &["demo", "cli", "manifest/builtin.rs", "manifest/language.rs"]), [""; 0]);
 }
 
 #[test]

@@ -156,7 +156,7 @@ async fn faults_are_set_over_http_while_it_runs() {
     let (_, all) = world.control(json!({ "source": "all", "fault": "503" })).await;
     assert!(Vendor::ALL.iter().all(|v| all[v.as_str()]["fault"] == "503"));
     for wrong in [
-        json!({ "source": "zoho", "fault": "none" }),
+        json!({ "source": "nobody", "fault": "none" }),
         json!({ "source": "all", "fault": "tired" }),
         json!({ "source": "all", "delay": 3 }),
         json!("all"),
@@ -329,7 +329,7 @@ async fn a_dripping_answer_comes_a_byte_a_second() {
 async fn the_demo_configuration_loads_without_a_problem() {
     let world = world().await;
     let mut layers = Layers::text(caller_context::demo::CONFIG).with("DEMO_CUSTOMERS_URL", "sqlite:customers.db");
-    layers.environment.extend(world.standins.environment().into_iter().map(|(name, value)| (name.to_owned(), value)));
+    layers.environment.extend(world.standins.environment());
     let loaded = load(&layers).unwrap();
     assert_eq!(loaded.rendered_warnings(), "");
     let sources: Vec<_> = loaded.config.plan.sources.iter().map(|s| (&*s.name, s.connected)).collect();

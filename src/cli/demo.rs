@@ -95,7 +95,7 @@ fn layers(standins: &Standins, folder: &Folder, setup: &Setup) -> Layers {
     let mut layers = Layers::text(&format!("{}\n{}", demo::CONFIG, setup.more));
     let sqlite = |file: &str| format!("sqlite:{}", folder.path(file).display());
     for (name, value) in standins.environment() {
-        layers = layers.with(name, &value);
+        layers = layers.with(&name, &value);
     }
     for (name, value) in &setup.environment {
         layers = layers.with(name, value);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Vendor;
-use super::standin::{Reply, Request, plain_refusal};
+use super::standin::{Reply, Request, Standin, plain_refusal};
 use super::world::{self, PEOPLE};
 
 #[derive(Deserialize)]
@@ -23,28 +23,36 @@ struct Range {
     end: Timestamp,
 }
 
-/// What the API would answer; with `stranger`, an appointment of somebody else comes first.
-pub fn answer(request: &Request, now: Timestamp, stranger: bool) -> Reply {
-    if !request.authorized(Vendor::Appointments) {
-        return plain_refusal(401);
+pub struct Appointments;
+
+impl Standin for Appointments {
+    fn new(_: Timestamp) -> Self {
+        Self
     }
-    if request.method != "POST" || request.path() != "/appointments" {
-        return plain_refusal(404);
-    }
-    let Ok(search) = serde_json::from_slice::<Search>(&request.body) else { return plain_refusal(400) };
-    let mut data = Vec::new();
-    if stranger {
-        data.push(appointment("C-9999", "A-9999", "Somebody else's visit", "confirmed", world::day(now, 1)));
-    }
-    let person = PEOPLE.iter().filter(|p| !p.customer_id.is_empty() && p.customer_id == search.customer_id);
-    for planned in person.flat_map(|p| p.appointments) {
-        let starts_at = noon(world::day(now, planned.starts_in));
-        let wanted = search.status.iter().any(|s| s == planned.status);
-        if wanted && (search.date_range.start..=search.date_range.end).contains(&starts_at) {
-            data.push(appointment(&search.customer_id, planned.id, planned.title, planned.status, starts_at));
+
+    /// With `stranger`, an appointment of somebody else comes first.
+    fn answer(&self, request: &Request, stranger: bool) -> Reply {
+        if !request.authorized(Vendor::Appointments) {
+            return plain_refusal(401);
         }
+        if request.method != "POST" || request.path() != "/appointments" {
+            return plain_refusal(404);
+        }
+        let Ok(search) = serde_json::from_slice::<Search>(&request.body) else { return plain_refusal(400) };
+        let mut data = Vec::new();
+        if stranger {
+            data.push(appointment("C-9999", "A-9999", "Somebody else's visit", "confirmed", world::day(request.at, 1)));
+        }
+        let person = PEOPLE.iter().filter(|p| !p.customer_id.is_empty() && p.customer_id == search.customer_id);
+        for planned in person.flat_map(|p| p.appointments) {
+            let starts_at = noon(world::day(request.at, planned.starts_in));
+            let wanted = search.status.iter().any(|s| s == planned.status);
+            if wanted && (search.date_range.start..=search.date_range.end).contains(&starts_at) {
+                data.push(appointment(&search.customer_id, planned.id, planned.title, planned.status, starts_at));
+            }
+        }
+        Reply::json(200, &json!({ "data": data }))
     }
-    Reply::json(200, &json!({ "data": data }))
 }
 
 /// At noon of that day, whenever somebody asks.

@@ -11,7 +11,7 @@ use rlibphonenumber::{PHONE_NUMBER_UTIL, Region};
 use serde_json::{Map, Value, json};
 
 use super::Vendor;
-use super::standin::{Reply, Request};
+use super::standin::{Reply, Request, Standin};
 use super::world::{self, AGENTS, COMPANIES, PEOPLE, Person, STRANGER};
 
 const TYPES: [&str; 4] = ["contacts", "companies", "deals", "tickets"];
@@ -36,9 +36,9 @@ struct Object {
     updated: String,
 }
 
-impl Hubspot {
-    pub fn new(now: Timestamp) -> Self {
-        let people = || PEOPLE.iter().filter(|p| p.hubspot.kept());
+impl Standin for Hubspot {
+    fn new(now: Timestamp) -> Self {
+        let people = || PEOPLE.iter().filter(|p| p.numbers(Vendor::Hubspot).kept());
         let companies = COMPANIES.iter().enumerate().map(|(i, _)| company(i, now));
         let objects = BTreeMap::from([
             ("contacts", people().map(|p| contact(p, now)).collect()),
@@ -49,8 +49,7 @@ impl Hubspot {
         Self { objects, stranger: contact(&STRANGER, now), now }
     }
 
-    /// What HubSpot would answer. With `stranger`, contacts come with a wrong record in first place.
-    pub fn answer(&self, request: &Request, stranger: bool) -> Reply {
+    fn answer(&self, request: &Request, stranger: bool) -> Reply {
         if !request.authorized(Vendor::Hubspot) {
             return refusal(401);
         }
@@ -87,6 +86,12 @@ impl Hubspot {
             .with("x-hubspot-ratelimit-remaining", "189")
     }
 
+    fn refusal(&self, status: u16) -> Reply {
+        refusal(status)
+    }
+}
+
+impl Hubspot {
     fn of(&self, kind: &str) -> &[Object] {
         self.objects.get(kind).map_or(&[], Vec::as_slice)
     }
@@ -227,7 +232,7 @@ impl Object {
 }
 
 fn contact(person: &Person, now: Timestamp) -> Object {
-    let numbers = person.hubspot;
+    let numbers = person.numbers(Vendor::Hubspot);
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let company = person.company.map(|i| (FIRST_COMPANY + i).to_string());
     // Touched this morning, by an import: the trap for whoever takes it for the last contact.
@@ -413,7 +418,7 @@ fn ticket_pipelines() -> Value {
 }
 
 /// How HubSpot words a refusal.
-pub fn refusal(status: u16) -> Reply {
+fn refusal(status: u16) -> Reply {
     let (category, message) = match status {
         401 => ("EXPIRED_AUTHENTICATION", "The OAuth token used to make this call expired 7 second(s) ago."),
         403 => ("MISSING_SCOPES", "This app hasn't been granted all required scopes to make this call."),

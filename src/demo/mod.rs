@@ -12,6 +12,9 @@ pub mod payments;
 pub mod salesforce;
 pub mod soql;
 pub mod standin;
+#[cfg(test)]
+mod trial;
+mod vendors;
 pub mod world;
 
 use std::collections::BTreeMap;
@@ -26,60 +29,11 @@ use tokio_util::task::TaskTracker;
 use self::book::{Book, Entry};
 use self::faults::{Faults, Setting};
 use self::standin::Shared;
+pub use self::vendors::Vendor;
 use crate::clock::Clock;
 
 /// The sources of the demo; its secrets and addresses are in [`Standins::environment`].
 pub const CONFIG: &str = include_str!("demo.toml");
-
-/// Whom a stand-in stands in for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Vendor {
-    Hubspot,
-    Salesforce,
-    Payments,
-    Appointments,
-    Inventory,
-}
-
-impl Vendor {
-    pub const ALL: [Self; 5] = [Self::Hubspot, Self::Salesforce, Self::Payments, Self::Appointments, Self::Inventory];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hubspot => "hubspot",
-            Self::Salesforce => "salesforce",
-            Self::Payments => "payments",
-            Self::Appointments => "appointments",
-            Self::Inventory => "inventory",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|v| v.as_str() == text)
-    }
-
-    /// The bearer token that the stand-in takes; any other is refused as the vendor refuses.
-    pub fn token(self) -> &'static str {
-        match self {
-            Self::Hubspot => "demo-hubspot-token",
-            Self::Salesforce => "demo-salesforce-token",
-            Self::Payments => "demo-payments-token",
-            Self::Appointments => "demo-appointments-token",
-            Self::Inventory => "demo-inventory-token",
-        }
-    }
-
-    /// The names that demo.toml refers to with `env:`.
-    fn variables(self) -> [&'static str; 2] {
-        match self {
-            Self::Hubspot => ["DEMO_HUBSPOT_URL", "DEMO_HUBSPOT_TOKEN"],
-            Self::Salesforce => ["DEMO_SALESFORCE_URL", "DEMO_SALESFORCE_TOKEN"],
-            Self::Payments => ["DEMO_PAYMENTS_URL", "DEMO_PAYMENTS_TOKEN"],
-            Self::Appointments => ["DEMO_APPOINTMENTS_URL", "DEMO_APPOINTMENTS_TOKEN"],
-            Self::Inventory => ["DEMO_INVENTORY_URL", "DEMO_INVENTORY_TOKEN"],
-        }
-    }
-}
 
 /// All stand-ins, running until this is dropped.
 pub struct Standins {
@@ -114,7 +68,7 @@ impl Standins {
     }
 
     /// What demo.toml's `env:` references stand for, in place of the process's environment.
-    pub fn environment(&self) -> Vec<(&'static str, String)> {
+    pub fn environment(&self) -> Vec<(String, String)> {
         let of = |vendor: Vendor| {
             let [url, token] = vendor.variables();
             [(url, self.url(vendor)), (token, vendor.token().to_owned())]

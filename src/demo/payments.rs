@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Vendor;
-use super::standin::{Reply, Request, plain_refusal};
+use super::standin::{Reply, Request, Standin, plain_refusal};
 use super::world::{self, PEOPLE, Payment};
 
 #[derive(Serialize)]
@@ -19,17 +19,25 @@ struct Status<'a> {
     auto_pay_enabled: bool,
 }
 
-pub fn answer(request: &Request, now: Timestamp) -> Reply {
-    if !request.authorized(Vendor::Payments) {
-        return plain_refusal(401);
+pub struct Payments;
+
+impl Standin for Payments {
+    fn new(_: Timestamp) -> Self {
+        Self
     }
-    let path: Vec<&str> = request.segments.iter().map(String::as_str).collect();
-    let ("GET", ["customer", customer_id, "status"]) = (request.method.as_str(), path.as_slice()) else {
-        return plain_refusal(404);
-    };
-    let customer = PEOPLE.iter().find(|p| !p.customer_id.is_empty() && p.customer_id == *customer_id);
-    let Some(payment) = customer.and_then(|p| p.payment) else { return plain_refusal(404) };
-    Reply::json(200, &status(customer_id, &payment, now))
+
+    fn answer(&self, request: &Request, _: bool) -> Reply {
+        if !request.authorized(Vendor::Payments) {
+            return plain_refusal(401);
+        }
+        let path: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+        let ("GET", ["customer", customer_id, "status"]) = (request.method.as_str(), path.as_slice()) else {
+            return plain_refusal(404);
+        };
+        let customer = PEOPLE.iter().find(|p| !p.customer_id.is_empty() && p.customer_id == *customer_id);
+        let Some(payment) = customer.and_then(|p| p.payment) else { return plain_refusal(404) };
+        Reply::json(200, &status(customer_id, &payment, request.at))
+    }
 }
 
 fn status<'a>(customer_id: &'a str, payment: &Payment, now: Timestamp) -> Status<'a> {

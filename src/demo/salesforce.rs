@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Vendor;
 use super::soql::{self, Org, Record, SoqlError, Table, fields_of};
-use super::standin::{Reply, Request};
+use super::standin::{Reply, Request, Standin};
 use super::world::{self, AGENTS, COMPANIES, PEOPLE, Person, STRANGER};
 
 /// The version whose addresses the records carry; others from 41 on are served alike.
@@ -26,13 +26,12 @@ pub struct Salesforce {
     used: AtomicU64,
 }
 
-impl Salesforce {
-    pub fn new(now: Timestamp) -> Self {
+impl Standin for Salesforce {
+    fn new(now: Timestamp) -> Self {
         Self { org: org(now), stranger: contact(&STRANGER, now), used: AtomicU64::new(0) }
     }
 
-    /// What Salesforce would answer. With `stranger`, contacts come with a wrong record in first place.
-    pub fn answer(&self, request: &Request, stranger: bool) -> Reply {
+    fn answer(&self, request: &Request, stranger: bool) -> Reply {
         let path: Vec<&str> = request.segments.iter().map(String::as_str).collect();
         let rest = match path.as_slice() {
             ["services", "data"] => return Reply::json(200, &versions()),
@@ -62,6 +61,12 @@ impl Salesforce {
         reply.with("sforce-limit-info", format!("api-usage={used}/100000"))
     }
 
+    fn refusal(&self, status: u16) -> Reply {
+        refusal(status)
+    }
+}
+
+impl Salesforce {
     fn query(&self, text: Option<&str>, stranger: bool) -> Reply {
         let Some(text) = text else {
             return errors(400, "MALFORMED_QUERY", "SOQL statements cannot be empty or null");
@@ -154,7 +159,7 @@ fn versions() -> Value {
 }
 
 /// How Salesforce words a refusal.
-pub fn refusal(status: u16) -> Reply {
+fn refusal(status: u16) -> Reply {
     match status {
         401 => errors(401, "INVALID_SESSION_ID", "Session expired or invalid"),
         404 => errors(404, "NOT_FOUND", "The requested resource does not exist"),
@@ -171,7 +176,7 @@ fn errors(status: u16, code: &str, message: &str) -> Reply {
 }
 
 fn org(now: Timestamp) -> Org {
-    let people = || PEOPLE.iter().filter(|p| p.salesforce.kept());
+    let people = || PEOPLE.iter().filter(|p| p.numbers(Vendor::Salesforce).kept());
     let contacts = || people().filter(|p| !p.lead);
     let deals = contacts().flat_map(|p| p.deals.iter().enumerate().map(move |(n, d)| opportunity(p, n, d, now)));
     let cases = contacts().flat_map(|p| p.tickets.iter().enumerate().map(move |(n, t)| case(p, n, t, now)));
@@ -305,6 +310,7 @@ fn org(now: Timestamp) -> Org {
 }
 
 fn contact(person: &Person, now: Timestamp) -> Record {
+    let numbers = person.numbers(Vendor::Salesforce);
     record(json!({
         "Id": id("003", person.key as usize),
         "Name": person.name(),
@@ -312,8 +318,8 @@ fn contact(person: &Person, now: Timestamp) -> Record {
         "LastName": person.last,
         "Title": some(person.title),
         "Email": some(person.email),
-        "Phone": some(person.salesforce.phone),
-        "MobilePhone": some(person.salesforce.mobile),
+        "Phone": some(numbers.phone),
+        "MobilePhone": some(numbers.mobile),
         "AccountId": person.company.map(|i| id("001", i)),
         "OwnerId": person.owner.map(|i| id("005", i)),
         "LastActivityDate": person.last_contact.map(|d| date(now, -d)),

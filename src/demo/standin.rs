@@ -1,11 +1,14 @@
 //! One stand-in on its socket: accepts, writes each request into the book, applies the fault of the
 //! moment and sends what the vendor's function answers. What a vendor answers is in its own file.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, Limited, StreamBody, combinators::UnsyncBoxBody};
@@ -15,29 +18,44 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Vendor;
 use super::book::Book;
 use super::faults::{self, Fault, Faults};
-use super::hubspot::Hubspot;
-use super::salesforce::Salesforce;
-use super::{Vendor, appointments, inventory, payments};
 use crate::clock::Clock;
 
 /// Larger requests are refused with 413.
 const REQUEST_MAX: usize = 1024 * 1024;
+
+/// A vendor's API over the invented people.
+pub trait Standin: Send + Sync {
+    /// With records dated from this moment on.
+    fn new(now: Timestamp) -> Self
+    where
+        Self: Sized;
+
+    /// What the vendor would answer. With `stranger`, searches for people give a wrong record in
+    /// first place.
+    fn answer(&self, request: &Request, stranger: bool) -> Reply;
+
+    /// How the vendor words a status.
+    fn refusal(&self, status: u16) -> Reply {
+        plain_refusal(status)
+    }
+}
 
 /// What all stand-ins have in common.
 pub(super) struct Shared {
     pub faults: Faults,
     pub book: Book,
     clock: Clock,
-    hubspot: Hubspot,
-    salesforce: Salesforce,
+    standins: BTreeMap<Vendor, Box<dyn Standin>>,
 }
 
 impl Shared {
@@ -45,8 +63,7 @@ impl Shared {
         Self {
             faults: Faults::default(),
             book: Book::default(),
-            hubspot: Hubspot::new(clock.now()),
-            salesforce: Salesforce::new(clock.now()),
+            standins: Vendor::ALL.into_iter().map(|vendor| (vendor, vendor.standin(clock.now()))).collect(),
             clock,
         }
     }
@@ -61,6 +78,8 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// When it arrived.
+    pub at: Timestamp,
 }
 
 impl Request {
@@ -82,10 +101,25 @@ impl Request {
         kind.is_some_and(|kind| kind.split(';').next().is_some_and(|k| k.trim() == "application/json"))
     }
 
-    /// Carries the bearer token of this vendor.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Carries the token of this vendor as a bearer.
     pub fn authorized(&self, vendor: Vendor) -> bool {
-        let header = self.headers.get(hyper::header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-        header.and_then(|h| h.strip_prefix("Bearer ")).is_some_and(|token| token == vendor.token())
+        self.credentials("Bearer") == Some(vendor.token())
+    }
+
+    /// What stands behind the scheme in `Authorization`.
+    pub fn credentials(&self, scheme: &str) -> Option<&str> {
+        self.header("authorization")?.strip_prefix(scheme)?.strip_prefix(' ')
+    }
+
+    /// User and password of HTTP Basic.
+    pub fn basic(&self) -> Option<(String, String)> {
+        let text = String::from_utf8(STANDARD.decode(self.credentials("Basic")?).ok()?).ok()?;
+        let (user, password) = text.split_once(':')?;
+        Some((user.to_owned(), password.to_owned()))
     }
 }
 
@@ -161,7 +195,7 @@ async fn serve(
     cut: Arc<Notify>,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Body>, Infallible> {
-    let Some(request) = read(request).await else {
+    let Some(request) = read(request, shared.clock.now()).await else {
         return Ok(response(&Reply::json(413, &json!({ "message": "request too large" }))));
     };
     if request.segments.first().is_some_and(|s| s.starts_with('_')) {
@@ -172,7 +206,8 @@ async fn serve(
     if !setting.latency.is_zero() {
         tokio::time::sleep(setting.latency).await;
     }
-    let right = || answer(&shared, vendor, &request, setting.fault == Fault::Stranger);
+    let Some(standin) = shared.standins.get(&vendor) else { return Ok(response(&plain_refusal(404))) };
+    let right = || standin.answer(&request, setting.fault == Fault::Stranger);
     Ok(match setting.fault {
         Fault::None | Fault::Stranger => response(&right()),
         Fault::Slow => {
@@ -185,7 +220,7 @@ async fn serve(
             std::future::pending().await
         }
         Fault::Status(status) => {
-            let reply = refusal(vendor, status);
+            let reply = standin.refusal(status);
             match status {
                 429 => response(&reply.with("retry-after", setting.retry_after.to_string())),
                 _ => response(&reply),
@@ -206,7 +241,7 @@ async fn serve(
     })
 }
 
-async fn read(request: hyper::Request<Incoming>) -> Option<Request> {
+async fn read(request: hyper::Request<Incoming>, at: Timestamp) -> Option<Request> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, REQUEST_MAX).collect().await.ok()?.to_bytes();
     let decode = |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
@@ -217,26 +252,8 @@ async fn read(request: hyper::Request<Incoming>) -> Option<Request> {
         query: form_urlencoded::parse(parts.uri.query().unwrap_or("").as_bytes()).into_owned().collect(),
         headers: parts.headers,
         body,
+        at,
     })
-}
-
-fn answer(shared: &Shared, vendor: Vendor, request: &Request, stranger: bool) -> Reply {
-    match vendor {
-        Vendor::Hubspot => shared.hubspot.answer(request, stranger),
-        Vendor::Salesforce => shared.salesforce.answer(request, stranger),
-        Vendor::Payments => payments::answer(request, shared.clock.now()),
-        Vendor::Appointments => appointments::answer(request, shared.clock.now(), stranger),
-        Vendor::Inventory => inventory::answer(request),
-    }
-}
-
-/// How a vendor words a status.
-fn refusal(vendor: Vendor, status: u16) -> Reply {
-    match vendor {
-        Vendor::Hubspot => super::hubspot::refusal(status),
-        Vendor::Salesforce => super::salesforce::refusal(status),
-        Vendor::Payments | Vendor::Appointments | Vendor::Inventory => plain_refusal(status),
-    }
 }
 
 /// How the payment, appointment and inventory APIs word a status.

@@ -4,6 +4,9 @@
 //! the start, so the world is never out of date. What a vendor makes of it stands in that vendor's file.
 
 use jiff::{SignedDuration, Timestamp};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
+
+use super::Vendor;
 
 /// Found in every system, each with a spelling of its own.
 pub const EVERYWHERE: &str = "+14155550142";
@@ -62,9 +65,10 @@ pub struct Person {
     pub vip: bool,
     /// A Salesforce lead instead of a contact.
     pub lead: bool,
-    /// Where the person is kept, and how the numbers are spelt there; [`NOWHERE`] = not kept.
-    pub hubspot: Numbers,
-    pub salesforce: Numbers,
+    /// Where the person is kept, and how the numbers are spelt there; [`NOWHERE`] = not kept. Of
+    /// vendors' systems [`Person::numbers`] tells.
+    hubspot: Numbers,
+    salesforce: Numbers,
     pub database: Numbers,
     /// In the database and the payment, appointment and inventory APIs.
     pub customer_id: &'static str,
@@ -182,9 +186,36 @@ impl Numbers {
     pub fn kept(&self) -> bool {
         !self.phone.is_empty() || !self.mobile.is_empty()
     }
+
+    /// Phone and mobile phone as a system writes them that has one way to do so.
+    pub fn written(&self, format: PhoneNumberFormat) -> [Option<String>; 2] {
+        let written = |typed: &str| {
+            let number = PHONE_NUMBER_UTIL.parse(typed, Some(Region::US)).ok()?;
+            Some(PHONE_NUMBER_UTIL.format(&number, format).into_owned())
+        };
+        [self.phone, self.mobile].map(written)
+    }
+}
+
+impl Deal {
+    /// Won or lost.
+    pub fn closed(&self) -> bool {
+        self.stage.starts_with("closed")
+    }
 }
 
 impl Person {
+    /// The phone fields in a vendor's system. Whoever has no records of its own here keeps everybody
+    /// of the two that have, spelt as there.
+    pub fn numbers(&self, vendor: Vendor) -> Numbers {
+        match vendor {
+            Vendor::Hubspot => self.hubspot,
+            Vendor::Salesforce => self.salesforce,
+            _ if self.hubspot.kept() => self.hubspot,
+            _ => self.salesforce,
+        }
+    }
+
     pub fn name(&self) -> String {
         format!("{} {}", self.first, self.last).trim().to_owned()
     }
@@ -486,8 +517,6 @@ pub const PEOPLE: &[Person] = &[
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
 
     use super::*;
 

@@ -41,8 +41,7 @@ impl World {
         let people = folder.path().join("customers.db");
         customers::write(&people, clock.now()).unwrap();
         let standins = Standins::start(clock, &TaskTracker::new()).await.unwrap();
-        let named = |(name, value): (&str, String)| (name.to_owned(), value);
-        let mut environment: Vec<_> = standins.environment().into_iter().map(named).collect();
+        let mut environment = standins.environment();
         environment.push(("DEMO_CUSTOMERS_URL".into(), format!("sqlite:{}", people.display())));
         let world = Self { standins, folder, environment };
         world.write("config.toml", |demo| demo);

@@ -1,22 +1,14 @@
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 
 use super::*;
+use crate::demo::trial::{self, read};
 
 fn hubspot() -> Hubspot {
-    Hubspot::new("2026-11-20T12:00:00Z".parse().unwrap())
+    trial::standin()
 }
 
 fn request(method: &str, path: &str, query: &[(&str, &str)], body: &Value) -> Request {
-    let mut headers = hyper::HeaderMap::new();
-    headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer demo-hubspot-token"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Request {
-        method: method.parse().unwrap(),
-        segments: path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
-        query: query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-        headers,
-        body: if body.is_null() { Default::default() } else { body.to_string().into() },
-    }
+    trial::request("Bearer demo-hubspot-token", method, path, query, body)
 }
 
 fn get(path: &str, query: &[(&str, &str)]) -> (u16, Value) {
@@ -25,10 +17,6 @@ fn get(path: &str, query: &[(&str, &str)]) -> (u16, Value) {
 
 fn post(path: &str, body: &Value) -> (u16, Value) {
     read(&hubspot().answer(&request("POST", path, &[], body), false))
-}
-
-fn read(reply: &Reply) -> (u16, Value) {
-    (reply.status.as_u16(), serde_json::from_slice(&reply.body).unwrap_or(Value::Null))
 }
 
 fn search(kind: &str, body: &Value) -> (u16, Value) {

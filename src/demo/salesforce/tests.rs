@@ -1,25 +1,14 @@
 use hyper::header::{AUTHORIZATION, HeaderValue};
 
 use super::*;
+use crate::demo::trial::{self, read};
 
 fn salesforce() -> Salesforce {
-    Salesforce::new("2026-11-20T12:00:00Z".parse().unwrap())
+    trial::standin()
 }
 
 fn request(method: &str, path: &str, query: &[(&str, &str)], body: &Value) -> Request {
-    let mut headers = hyper::HeaderMap::new();
-    headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer demo-salesforce-token"));
-    Request {
-        method: method.parse().unwrap(),
-        segments: path.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect(),
-        query: query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-        headers,
-        body: body.to_string().into(),
-    }
-}
-
-fn read(reply: &Reply) -> (u16, Value) {
-    (reply.status.as_u16(), serde_json::from_slice(&reply.body).unwrap())
+    trial::request("Bearer demo-salesforce-token", method, path, query, body)
 }
 
 fn query(text: &str) -> (u16, Value) {
