@@ -1,5 +1,6 @@
 //! Recorded cases of connectors: what is asked and what is read, over a socket. The format is in
 //! connectors/tests/README.md. Every line of a manifest must be there because a case needs it.
+//! `ONLY=hubspot cargo test --test manifests` runs those of one vendor.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -81,6 +82,9 @@ fn manifests() -> Vec<(String, String)> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
     let name = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    if let Ok(only) = std::env::var("ONLY") {
+        paths.retain(|path| name(path) == only);
+    }
     paths.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
 }
 
