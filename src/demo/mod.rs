@@ -16,6 +16,7 @@ pub mod standin;
 mod trial;
 mod vendors;
 pub mod world;
+pub mod zendesk;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -45,6 +45,7 @@ vendors! {
     "inventory" inventory::Inventory
     "payments" payments::Payments
     "salesforce" salesforce::Salesforce
+    "zendesk" zendesk::Zendesk
 }
 
 impl Vendor {

@@ -4,4 +4,5 @@
 pub const ALL: &[(&str, &str)] = &[
     ("hubspot", include_str!("../../connectors/hubspot.toml")),
     ("salesforce", include_str!("../../connectors/salesforce.toml")),
+    ("zendesk", include_str!("../../connectors/zendesk.toml")),
 ];

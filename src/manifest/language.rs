@@ -82,6 +82,8 @@ impl Language {
         }
         let (quote, escaped, escape) = match self {
             Self::Coql | Self::Soql | Self::StripeSearch => ('\'', &['\\', '\''][..], '\\'),
+            // behind a star there are no quotes, and digits need none
+            Self::ZendeskSearch if text.bytes().all(|b| b.is_ascii_digit()) => return bare(text, out),
             Self::ZendeskSearch => ('"', &['\\', '"'][..], '\\'),
             Self::Odata => {
                 let open = PATTERNS.iter().filter_map(|function| out.rfind(function)).max();
@@ -285,7 +287,7 @@ mod tests {
             (
                 "zendesk_search = 'phone:{phone} phone:{phone|national}'",
                 "-",
-                r#"phone:"+14155550142" phone:"4155550142""#,
+                r#"phone:"+14155550142" phone:4155550142"#,
             ),
             ("stripe_search = 'phone:{phone}'", "-", "phone:'+14155550142'"),
         ];

@@ -8,6 +8,7 @@ mod prism;
 mod recorder;
 mod salesforce;
 mod twilio;
+mod zendesk;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
