@@ -12,6 +12,7 @@ pub mod domain;
 pub mod http;
 pub mod lookup;
 pub mod manifest;
+mod meetings;
 pub mod reload;
 pub mod source;
 pub mod store;

@@ -171,6 +171,10 @@ An agent's desktop asks, and an administrator asks why:
     'http://{address}/api/context' -d '{{\"phone\":\"{everywhere}\"}}'
   curl -s -H 'Authorization: Bearer demo-admin' 'http://{address}/api/context?phone={encoded}&explain=true'
 
+Before a meeting, by e-mail: a customer, one of our own, a stranger:
+  curl -s -H 'Authorization: Bearer demo-advanced' 'http://{address}/api/meetings/context' \\
+    -d participants=ada.byron@analytical.example -d participants=grace.rep@example.com -d participants=nobody@example.net
+
 Make a source ill (slow hang reset 429 500 garbage ...), forget the caller, ask again; then heal it:
   curl -s '{control}/_faults' -H 'Content-Type: application/json' -d '{{\"source\":\"hubspot\",\"fault\":\"hang\"}}'
   curl -s -X DELETE -H 'Authorization: Bearer demo-admin' 'http://{address}/api/context?phone={encoded}'

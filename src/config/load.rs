@@ -242,6 +242,7 @@ fn decode(
     let lookup = sections::lookup(root);
     let cache = sections::cache(root);
     let studio = sections::studio(root);
+    let meetings = sections::meetings(root);
     let phone = sections::phone(root);
     let organizations = sections::organizations(root, references, built_in);
     let store = sections::store(root, references, built_in);
@@ -262,6 +263,7 @@ fn decode(
         lookup: lookup?,
         cache: cache?,
         studio,
+        meetings: meetings?,
         phone: phone?,
         organizations,
         views,

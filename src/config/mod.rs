@@ -37,6 +37,7 @@ pub struct Config {
     pub lookup: Lookup,
     pub cache: Cache,
     pub studio: Studio,
+    pub meetings: Meetings,
     pub phone: PhoneRules,
     pub organizations: BTreeMap<Organization, OrganizationRules>,
     pub views: BTreeMap<Arc<str>, View>,
@@ -121,6 +122,15 @@ pub struct Studio {
     pub caller_data_max_chars: usize,
 }
 
+/// `[meetings]`
+#[derive(Debug, Clone)]
+pub struct Meetings {
+    /// Domains of our own people, canonical; an organization may have its own.
+    pub own_domains: Vec<Arc<str>>,
+    /// Addresses in one question.
+    pub participants_max: usize,
+}
+
 /// `[phone]`: how caller ids are read; an organization may override the region.
 #[derive(Debug, Clone, Default)]
 pub struct PhoneRules {
@@ -139,6 +149,8 @@ pub struct PhoneRules {
 #[derive(Debug, Clone, Default)]
 pub struct OrganizationRules {
     pub default_region: Option<Arc<str>>,
+    /// Instead of those in `[meetings]`.
+    pub own_domains: Option<Vec<Arc<str>>>,
     pub twilio: Vec<TwilioAccount>,
 }
 

@@ -1,4 +1,4 @@
-//! The sections that stand for themselves: server, lookup, cache, studio, phone, organizations,
+//! The sections that stand for themselves: server, lookup, cache, studio, meetings, phone, organizations,
 //! store, audit, limits, logging. Each function decodes one; rules across sections are in `load`.
 
 use std::collections::BTreeMap;
@@ -13,10 +13,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::secret::{References, Resolved};
 use super::section::{Section, hours, ms};
 use super::{
-    Audit, Cache, Limits, Logging, Lookup, OrganizationRules, PhoneRules, Reload, Server, Store, Studio, TwilioAccount,
+    Audit, Cache, Limits, Logging, Lookup, Meetings, OrganizationRules, PhoneRules, Reload, Server, Store, Studio,
+    TwilioAccount,
 };
 use crate::clock::Clock;
-use crate::domain::Organization;
+use crate::domain::{Email, Organization};
 use crate::manifest::diagnostic::{Diagnostics, Origin};
 use crate::manifest::plan::Breaker;
 use crate::manifest::tree::{Entry, Reader};
@@ -234,6 +235,29 @@ pub(super) fn studio(root: &Reader<'_>) -> Option<(Studio, Origin)> {
     Some((studio, view))
 }
 
+pub(super) fn meetings(root: &Reader<'_>) -> Option<Meetings> {
+    let section = Section::of(root, "meetings")?;
+    let meetings = Meetings {
+        own_domains: domains(section.diagnostics(), section.texts("own_domains")),
+        participants_max: section.count("participants_max", 1..=500),
+    };
+    section.finish();
+    Some(meetings)
+}
+
+/// Domains as addresses have them.
+fn domains(diagnostics: &Diagnostics, texts: Vec<(&str, Origin)>) -> Vec<Arc<str>> {
+    let domain = |(text, origin)| match Email::parse(&format!("x@{text}")) {
+        Some(email) => Some(email.domain().into()),
+        None => {
+            let problem = format!("`{text}` is not a domain");
+            diagnostics.error_help("wrong-value", origin, problem, "like \"example.com\"".to_owned());
+            None
+        }
+    };
+    texts.into_iter().filter_map(domain).collect()
+}
+
 pub(super) fn phone(root: &Reader<'_>) -> Option<PhoneRules> {
     let section = Section::of(root, "phone")?;
     let owned = |list: Vec<(&str, Origin)>| list.into_iter().map(|(text, _)| text.to_owned()).collect::<Vec<_>>();
@@ -287,6 +311,7 @@ pub(super) fn organizations(
         };
         let Some(reader) = Reader::of(&entry.value, diagnostics) else { continue };
         let default_region = region(&reader, "default_region");
+        let own_domains = reader.texts("own_domains").map(|texts| domains(diagnostics, texts));
         let mut twilio = Vec::new();
         for node in reader.list("twilio").unwrap_or_default() {
             let Some(account) = Reader::of(node, diagnostics) else { continue };
@@ -300,7 +325,7 @@ pub(super) fn organizations(
             twilio.push(read);
         }
         reader.finish();
-        organizations.insert(name, OrganizationRules { default_region, twilio });
+        organizations.insert(name, OrganizationRules { default_region, own_domains, twilio });
     }
     organizations
 }

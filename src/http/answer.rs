@@ -98,14 +98,7 @@ pub struct Inputs {
 }
 
 impl Shape {
-    fn surface(self) -> Surface {
-        match self {
-            Self::Studio { .. } => Surface::Studio,
-            Self::Context { .. } => Surface::Context,
-        }
-    }
-
-    fn ceiling(self) -> Ceiling {
+    pub(super) fn ceiling(self) -> Ceiling {
         match self {
             Self::Studio { trust, .. } => Ceiling::of_call(trust),
             Self::Context { .. } => Ceiling::Whole,
@@ -140,6 +133,7 @@ impl Edge {
         reader: &Reader,
         answer: &Answer,
         shape: Shape,
+        surface: Surface,
         call_sid: Option<Arc<str>>,
         explain: bool,
     ) -> Result<Arc<Rendered>, store::Error> {
@@ -155,7 +149,7 @@ impl Edge {
             organization: reader.organization.clone(),
             reader: reader.id.clone(),
             view: policy.view(view).name.clone(),
-            surface: shape.surface().as_str(),
+            surface: surface.as_str(),
             identity: Some(answer.context.identity.clone()),
             call_sid,
             sources: rendered.sources.clone(),

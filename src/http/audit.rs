@@ -65,7 +65,7 @@ pub struct Row<'a> {
     /// How many deliveries the row stands for.
     #[schema(minimum = 1)]
     count: i64,
-    /// What was asked: `studio`, `context`, `lookup` (the command line) or `forget`; `reload` where a
+    /// What was asked: `studio`, `context`, `meetings`, `lookup` (the command line) or `forget`; `reload` where a
     /// new configuration shows more, or asks elsewhere.
     surface: &'a str,
     /// The public id of the key, or `twilio:<AccountSid>` for requests that Twilio signed;
@@ -76,7 +76,7 @@ pub struct Row<'a> {
     caller_kind: &'a str,
     /// The number in E.164, the address or the id.
     caller: &'a str,
-    /// Null when the request named no call.
+    /// Null when the request named no call; of a meeting its session.
     #[schema(required)]
     call_sid: Option<&'a str>,
     /// Whose data was shown.

@@ -55,7 +55,7 @@ struct Person {
 }
 
 impl Edge {
-    async fn agent(
+    pub(super) async fn agent(
         &self,
         peer: Peer,
         request: Request<Body>,
@@ -119,7 +119,7 @@ impl Edge {
         };
         let answer = self.ask(&reader, identity, &question).await;
         let shape = Shape::Context { caller_id: person.caller_id };
-        let rendered = self.deliver(&reader, &answer, shape, question.call_sid, explain).await;
+        let rendered = self.deliver(&reader, &answer, shape, Surface::Context, question.call_sid, explain).await;
         let rendered = rendered.map_err(|_| Problem::from(Code::StoreUnavailable))?;
         self.answered(&reader.organization, Surface::Context, answer.context.status, started);
         let mut response = json(rendered.bytes.clone());
@@ -197,7 +197,7 @@ fn customer_id(text: &str) -> Option<CustomerId> {
 }
 
 /// The answer about a caller who cannot be looked up.
-fn nobody(caller_id: CallerIdStatus, now: jiff::Timestamp) -> Bytes {
+pub(super) fn nobody(caller_id: CallerIdStatus, now: jiff::Timestamp) -> Bytes {
     let verdict = if caller_id == CallerIdStatus::Withheld { Match::Withheld } else { Match::None };
     let page = serde_json::json!({
         "identity": { "status": caller_id.as_str() },

@@ -23,13 +23,14 @@ pub enum Code {
     MissingIdentity,
     SeveralIdentities,
     InvalidParameter,
+    TooManyParticipants,
     RequestTimeout,
     StoreUnavailable,
     Internal,
 }
 
 impl Code {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Unauthorized,
         Self::TooManyWrongKeys,
         Self::Forbidden,
@@ -40,6 +41,7 @@ impl Code {
         Self::MissingIdentity,
         Self::SeveralIdentities,
         Self::InvalidParameter,
+        Self::TooManyParticipants,
         Self::RequestTimeout,
         Self::StoreUnavailable,
         Self::Internal,
@@ -57,6 +59,7 @@ impl Code {
             Self::MissingIdentity => "missing-identity",
             Self::SeveralIdentities => "several-identities",
             Self::InvalidParameter => "invalid-parameter",
+            Self::TooManyParticipants => "too-many-participants",
             Self::RequestTimeout => "request-timeout",
             Self::StoreUnavailable => "store-unavailable",
             Self::Internal => "internal",
@@ -74,9 +77,11 @@ impl Code {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::MalformedBody | Self::MissingIdentity | Self::SeveralIdentities | Self::InvalidParameter => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::MalformedBody
+            | Self::MissingIdentity
+            | Self::SeveralIdentities
+            | Self::InvalidParameter
+            | Self::TooManyParticipants => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -92,6 +97,7 @@ impl Code {
             Self::MissingIdentity => "None of phone, email and customer_id is given",
             Self::SeveralIdentities => "More than one of phone, email and customer_id is given",
             Self::InvalidParameter => "A parameter has a value that it cannot have",
+            Self::TooManyParticipants => "More people take part than one question may name",
             Self::RequestTimeout => "The body did not arrive in time",
             Self::StoreUnavailable => "The store cannot be reached",
             Self::Internal => "The gateway failed",
@@ -111,6 +117,7 @@ impl Code {
             Self::MissingIdentity => include_str!("../../docs/errors/missing-identity.md"),
             Self::SeveralIdentities => include_str!("../../docs/errors/several-identities.md"),
             Self::InvalidParameter => include_str!("../../docs/errors/invalid-parameter.md"),
+            Self::TooManyParticipants => include_str!("../../docs/errors/too-many-participants.md"),
             Self::RequestTimeout => include_str!("../../docs/errors/request-timeout.md"),
             Self::StoreUnavailable => include_str!("../../docs/errors/store-unavailable.md"),
             Self::Internal => include_str!("../../docs/errors/internal.md"),

@@ -10,6 +10,7 @@ mod context;
 mod current;
 mod docs;
 mod error;
+mod meetings;
 mod openapi;
 mod operations;
 mod parameters;

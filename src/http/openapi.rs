@@ -19,13 +19,13 @@ use utoipa::openapi::security::{
 };
 use utoipa::openapi::tag::Tag;
 use utoipa::openapi::{
-    Components, ComponentsBuilder, ContentBuilder, Header, HttpMethod, InfoBuilder, Object, ObjectBuilder, OpenApi,
-    OpenApiBuilder, PathsBuilder, Ref, RefOr, Required, Schema, SchemaFormat, Server, Type,
+    ArrayBuilder, Components, ComponentsBuilder, ContentBuilder, Header, HttpMethod, InfoBuilder, Object,
+    ObjectBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr, Required, Schema, SchemaFormat, Server, Type,
 };
 
 use super::docs::{self, Pages};
 use super::error::{self, Code, Problem};
-use super::{audit, compare, operations, studio};
+use super::{audit, compare, meetings, operations, studio};
 use crate::config::{Config, Input};
 use crate::view::attributes::{Attributes, Panel};
 use crate::view::schema;
@@ -62,11 +62,13 @@ pub fn document(config: &Config) -> OpenApi {
 
 const TELEPHONY: &str = "Telephony";
 const DESKTOP: &str = "Agent desktop";
+const MEETINGS: &str = "Meetings";
 const INTEGRATIONS: &str = "Administration";
 const OPERATIONS: &str = "Operations";
-const TAGS: [(&str, &str); 4] = [
+const TAGS: [(&str, &str); 5] = [
     (TELEPHONY, "A call flow asks who calls."),
     (DESKTOP, "An agent's desktop asks about a person."),
+    (MEETINGS, "Who takes part, and what is worth saying of them."),
     (INTEGRATIONS, "Who was told what."),
     (OPERATIONS, "Whether the gateway is well, and this document."),
 ];
@@ -81,6 +83,7 @@ fn paths(inputs: &[Input]) -> PathsBuilder {
         ("/api/context", HttpMethod::Get, context_get(inputs)),
         ("/api/context", HttpMethod::Post, context_post()),
         ("/api/context", HttpMethod::Delete, context_delete()),
+        (meetings::PATH, HttpMethod::Post, meeting_post()),
         ("/api/audit", HttpMethod::Get, audit_get()),
         ("/healthz", HttpMethod::Get, healthz()),
         ("/readyz", HttpMethod::Get, readyz()),
@@ -262,6 +265,71 @@ fn context_question(inputs: &[Input]) -> Vec<Said> {
     all
 }
 
+// --- Meetings ----------------------------------------------------------------------------------
+
+fn meeting_post() -> OperationBuilder {
+    let asked = json!({
+        "participants": ["ada.byron@analytical.example", "grace.rep@example.com", "no address"],
+        "deadline_ms": 2500,
+    });
+    let nobody = |status: &str| {
+        json!({
+            "identity": { "status": status }, "lookup_status": "none", "lookup_timestamp": "2026-05-04T09:30:00.125Z",
+            "match": "none", "candidates": [], "fields": {}, "missing": {}, "sources": {},
+        })
+    };
+    let point = |kind: &str, text: &str| json!({ "kind": kind, "text": text });
+    let found = json!({ "participants": [
+        {
+            "positions": [0],
+            "email": "ada.byron@analytical.example",
+            "last_interaction": { "at": "2026-05-02T14:10:00Z", "ago": "2 days ago" },
+            "talking_points": [
+                point("last_interaction", "Last interaction: 2 days ago (2026-05-02)"),
+                point("open_deals", "Open deals: 1, the next closes in 8 weeks (2026-06-30)"),
+                point("company_size", "Company size: 250 employees"),
+            ],
+            "context": example(include_str!("examples/context.json")),
+        },
+        { "positions": [1], "email": "grace.rep@example.com", "talking_points": [], "context": nobody("internal") },
+        { "positions": [2], "talking_points": [], "context": nobody("invalid") },
+    ] });
+    let responses = ResponsesBuilder::new()
+        .response("200", answered("Everybody who takes part.", JSON, named::<meetings::Page>(), Some(found)));
+    let codes = [
+        Code::InvalidParameter,
+        Code::TooManyParticipants,
+        Code::MalformedBody,
+        Code::RequestTimeout,
+        Code::BodyTooLarge,
+    ];
+    agents(
+        "meeting",
+        MEETINGS,
+        "What do we know of those who take part?",
+        "All participants are looked up together, within one deadline; each is answered for, with a status and reasons \
+         of their own. Our own people, by the domains of the configuration, are named and not looked up. Talking \
+         points are sentences of the gateway with times, counts and amounts in them: no text that anybody wrote into \
+         a source is in one.",
+    )
+    .request_body(Some(body("MeetingQuestion", &asked)))
+    .responses(refusals(responses, &codes))
+}
+
+fn meeting_question(config: &Config) -> Object {
+    let session = "The meeting's or session's id, noted in the audit log as `call_sid` when it looks like an id: \
+        letters, digits and `-`, at most 64.";
+    let participants = ArrayBuilder::new()
+        .items(string(""))
+        .min_items(Some(1))
+        .max_items(Some(config.meetings.participants_max))
+        .description(Some("E-mail addresses. In a form the parameter is repeated."));
+    let mut beside = vec![deadline(), ("session_id".into(), string(session), None)];
+    beside.extend(declared(&config.inputs));
+    let question = ObjectBuilder::new().property(meetings::PARTICIPANTS, participants);
+    with_properties(question.required(meetings::PARTICIPANTS), beside, "Who takes part, and how long it may take.")
+}
+
 // --- Administration ----------------------------------------------------------------------------
 
 fn audit_get() -> OperationBuilder {
@@ -403,12 +471,14 @@ fn components(config: &Config) -> Components {
         .schema("StudioQuestion", question(studio_question(inputs), "What a flow says of its call."))
         .schema("StudioComparison", question(comparison(inputs), "What another Function answered to a call."))
         .schema("ContextQuestion", question(context_question(inputs), "Whom it is about, and how long it may take."))
+        .schema("MeetingQuestion", meeting_question(config))
         .schema(schema::CONTEXT, schema::context())
         .schema(schema::FIELDS, schema::fields(config))
         .schema(schema::SOURCE, schema::source());
     let mut named = Vec::new();
     with::<Attributes>(&mut named);
     with::<Panel>(&mut named);
+    with::<meetings::Page>(&mut named);
     with::<audit::Page>(&mut named);
     with::<compare::Table>(&mut named);
     with::<operations::Ready>(&mut named);
@@ -442,7 +512,11 @@ fn http(scheme: HttpAuthScheme, description: &str) -> SecurityScheme {
 }
 
 fn question(said: Vec<Said>, description: &str) -> Object {
-    let question = ObjectBuilder::new().description(Some(description));
+    with_properties(ObjectBuilder::new(), said, description)
+}
+
+fn with_properties(question: ObjectBuilder, said: Vec<Said>, description: &str) -> Object {
+    let question = question.description(Some(description));
     said.into_iter().fold(question, |question, (name, schema, _)| question.property(&*name, schema)).build()
 }
 

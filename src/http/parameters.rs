@@ -15,7 +15,11 @@ use smallvec::SmallVec;
 /// Names and values in order. Of several with one name the first that is not blank counts; the
 /// body comes before the query.
 #[derive(Default)]
-pub struct Parameters<'a>(Pairs<'a>);
+pub struct Parameters<'a> {
+    pairs: Pairs<'a>,
+    /// What stands in lists of a JSON object, one by one: nothing to those who ask for one value.
+    listed: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
 
 /// As many as a flow's widget sends without a thought, in place.
 type Pairs<'a> = SmallVec<[(Cow<'a, str>, Cow<'a, str>); 4]>;
@@ -28,32 +32,41 @@ impl<'a> Parameters<'a> {
     /// Reads query and body. A body that cannot be read says nothing, which is an error only
     /// for those who ask.
     pub fn read(query: Option<&'a str>, headers: &HeaderMap, body: &'a [u8]) -> (Self, Result<(), Malformed>) {
-        let mut all = Pairs::new();
+        let mut all = Self::default();
         let outcome = read_body_into(&mut all, headers, body);
-        read_form(&mut all, query.unwrap_or_default().as_bytes());
-        (Self(all), outcome)
+        read_form(&mut all.pairs, query.unwrap_or_default().as_bytes());
+        (all, outcome)
     }
 
     /// The value of a name, written in any case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let of_name = self.0.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        of_name.map(|(_, value)| &**value).find(|value| !value.trim().is_empty())
+        of_name(&self.pairs, name).find(|value| !value.trim().is_empty())
+    }
+
+    /// Every value of a name, blank ones too: a list of JSON, or one parameter repeated.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        of_name(&self.listed, name).chain(of_name(&self.pairs, name))
     }
 }
 
-fn read_body_into<'a>(all: &mut Pairs<'a>, headers: &HeaderMap, body: &'a [u8]) -> Result<(), Malformed> {
+fn of_name<'s>(pairs: &'s [(Cow<'_, str>, Cow<'_, str>)], name: &str) -> impl Iterator<Item = &'s str> {
+    pairs.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+}
+
+fn read_body_into<'a>(all: &mut Parameters<'a>, headers: &HeaderMap, body: &'a [u8]) -> Result<(), Malformed> {
     let start = body.trim_ascii_start();
     if start.is_empty() {
         return Ok(());
     }
     // Flows send JSON as text/plain and forms as JSON: the first letter knows better.
     if start.starts_with(b"{") {
-        let Object(pairs) = serde_json::from_slice(body).map_err(|_| Malformed)?;
-        all.extend(pairs);
+        let Object { pairs, listed } = serde_json::from_slice(body).map_err(|_| Malformed)?;
+        all.pairs.extend(pairs);
+        all.listed = listed;
         return Ok(());
     }
     if is_form(headers) || !is_json(headers) && start.contains(&b'=') {
-        read_form(all, body);
+        read_form(&mut all.pairs, body);
         return Ok(());
     }
     Err(Malformed)
@@ -113,8 +126,15 @@ fn media_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// The members of a JSON object that are texts, numbers or booleans.
-struct Object<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+/// The members of a JSON object that are texts, numbers or booleans, or lists of such.
+#[derive(Default)]
+struct Object<'a> {
+    pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    listed: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+/// Of the lists in one object so many entries are kept: more than any route takes.
+const LISTED_MAX: usize = 1_000;
 
 impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -127,71 +147,84 @@ impl<'de> Deserialize<'de> for Object<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((Text(Some(name)), Text(value))) = map.next_entry()? {
-                    if let Some(value) = value {
-                        pairs.push((name, value));
+                let mut object = Object::default();
+                while let Some(entry) = map.next_entry()? {
+                    match entry {
+                        (Said::One(name), Said::One(value)) => object.pairs.push((name, value)),
+                        (Said::One(name), Said::Several(values)) => {
+                            let room = LISTED_MAX.saturating_sub(object.listed.len());
+                            object.listed.extend(values.into_iter().take(room).map(|value| (name.clone(), value)));
+                        }
+                        _ => {}
                     }
                 }
-                Ok(Object(pairs))
+                Ok(object)
             }
         }
         deserializer.deserialize_map(Members)
     }
 }
 
-/// A scalar as text; nothing for null, lists and objects.
-struct Text<'a>(Option<Cow<'a, str>>);
+/// A scalar as text; of a list one text for each entry, empty for what is no scalar; nothing for null
+/// and objects.
+enum Said<'a> {
+    Nothing,
+    One(Cow<'a, str>),
+    Several(Vec<Cow<'a, str>>),
+}
 
-impl<'de> Deserialize<'de> for Text<'de> {
+impl<'de> Deserialize<'de> for Said<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Scalar;
-        impl<'de> Visitor<'de> for Scalar {
-            type Value = Text<'de>;
+        struct Anything;
+        impl<'de> Visitor<'de> for Anything {
+            type Value = Said<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a value")
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
+                Ok(Said::One(Cow::Borrowed(text)))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
+                Ok(Said::One(Cow::Owned(text.to_owned())))
             }
 
             fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Borrowed(if value { "true" } else { "false" }))))
+                Ok(Said::One(Cow::Borrowed(if value { "true" } else { "false" })))
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
+                Ok(Said::One(Cow::Owned(number.to_string())))
             }
 
             fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
+                Ok(Said::One(Cow::Owned(number.to_string())))
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
+                Ok(Said::One(Cow::Owned(number.to_string())))
             }
 
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Text(None))
+                Ok(Said::Nothing)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
+                let mut values = Vec::new();
+                while let Some(entry) = list.next_element()? {
+                    values.push(if let Said::One(text) = entry { text } else { Cow::Borrowed("") });
+                }
+                Ok(Said::Several(values))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
+                Ok(Said::Nothing)
             }
         }
-        deserializer.deserialize_any(Scalar)
+        deserializer.deserialize_any(Anything)
     }
 }
 
@@ -289,6 +322,30 @@ mod tests {
             assert_eq!(parameters.get("From"), expected, "{query:?} {content_type} {body}");
             assert_eq!(read, outcome, "{query:?} {content_type} {body}");
         }
+    }
+
+    #[test]
+    fn a_list_and_a_repeated_name_are_several_values() {
+        let list = r#"{"Participants":["a","",null,{"email":"x"},["y"],7],"other":["b"]}"#;
+        let cases = [
+            ("application/json", list, vec!["a", "", "", "", "", "7"]),
+            ("application/json", r#"{"participants":"a"}"#, vec!["a"]),
+            ("application/json", r#"{"participants":[]}"#, vec![]),
+            ("application/json", r#"{"participants":null}"#, vec![]),
+            ("", "participants=a&x=y&participants=&PARTICIPANTS=c", vec!["a", "", "c"]),
+        ];
+        for (content_type, body, expected) in cases {
+            let headers = headers(content_type);
+            let (parameters, read) = Parameters::read(None, &headers, body.as_bytes());
+            assert_eq!(read, Ok(()));
+            assert_eq!(parameters.all("participants").collect::<Vec<_>>(), expected, "{body}");
+        }
+        let headers = headers("application/json");
+        let (parameters, _) = Parameters::read(None, &headers, list.as_bytes());
+        assert_eq!(parameters.get("participants"), None, "a list is not one value");
+        let long = format!(r#"{{"participants":[{}0]}}"#, "0,".repeat(5_000));
+        let (parameters, _) = Parameters::read(None, &headers, long.as_bytes());
+        assert_eq!(parameters.all("participants").count(), LISTED_MAX);
     }
 
     #[test]

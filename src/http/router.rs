@@ -15,7 +15,7 @@ use tower_http::cors::CorsLayer;
 use super::docs::{self, Pages};
 use super::error::Code;
 use super::peer::Peer;
-use super::{Edge, Error, audit, compare, context, openapi, operations, studio};
+use super::{Edge, Error, audit, compare, context, meetings, openapi, operations, studio};
 
 /// All routes. The server asks `studio` itself before it comes here: a call in the air does not
 /// wait for the tree of routes.
@@ -28,6 +28,7 @@ pub fn router(edge: Arc<Edge>) -> Result<Router, Error> {
         .route(compare::PATH, post(compare::compare).get(compare::table).delete(compare::begin_anew));
     let desktop = Router::new()
         .route("/api/context", get(context::answer).post(context::answer).delete(context::forget))
+        .route(meetings::PATH, post(meetings::answer))
         // before the layer, so that a preflight comes to it
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors(&edge.config.server.cors_origins)?);

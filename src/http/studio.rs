@@ -120,7 +120,7 @@ impl Edge {
         };
         let answer = self.ask(&reader, identity, &question).await;
         let shape = Shape::Studio { caller_id: caller.status, trust: *trust, burst: answer.burst };
-        match self.deliver(&reader, &answer, shape, question.call_sid, false).await {
+        match self.deliver(&reader, &answer, shape, Surface::Studio, question.call_sid, false).await {
             Ok(rendered) => (rendered.bytes.clone(), answer.context.status),
             // In strict mode nothing is delivered that could not be noted.
             Err(_) => match &answer.context.identity {

@@ -105,15 +105,17 @@ pub struct OrganizationMetrics {
 pub enum Surface {
     Studio,
     Context,
+    Meetings,
 }
 
 impl Surface {
-    const ALL: [Self; 2] = [Self::Studio, Self::Context];
+    const ALL: [Self; 3] = [Self::Studio, Self::Context, Self::Meetings];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Studio => "studio",
             Self::Context => "context",
+            Self::Meetings => "meetings",
         }
     }
 }

@@ -47,6 +47,11 @@ pub fn caller_id_status() -> Object {
     )
 }
 
+/// A person's context, where it stands in something else.
+pub fn person() -> Ref {
+    Ref::from_schema_name(CONTEXT)
+}
+
 /// The object of Studio's `payment_info`.
 pub fn payment_info() -> Object {
     let names = Names::default();

@@ -9,6 +9,7 @@ mod arrivals;
 mod cache;
 mod faults;
 mod live_call;
+mod meetings;
 mod overload;
 mod people;
 mod readers;

@@ -55,6 +55,15 @@ impl World {
         answer.json().await.unwrap()
     }
 
+    /// What is known of those who take part in a meeting, for each participant.
+    pub async fn meeting(&self, key: &str, participants: &[&str]) -> Vec<Value> {
+        let question = serde_json::json!({ "participants": participants });
+        let request = self.client.post(self.url("/api/meetings/context")).bearer_auth(key).json(&question);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.json::<Value>().await.unwrap()["participants"].as_array().unwrap().clone()
+    }
+
     /// The status and reason of a source in an agent's answer.
     pub async fn source(&self, question: Value, source: &str) -> (String, String) {
         let answer = self.context("demo-admin", question).await;

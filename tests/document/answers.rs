@@ -12,6 +12,7 @@ use crate::book::World;
 
 const STUDIO: &str = "/api/studio/context";
 const CONTEXT: &str = "/api/context";
+const MEETINGS: &str = "/api/meetings/context";
 const COMPARE: &str = "/api/studio/compare";
 
 /// The operations and statuses seen so far.
@@ -110,6 +111,23 @@ async fn answers_are_as_the_document_says() {
         world.check(&mut seen, "comparisons", world.admin(Method::GET, &format!("{COMPARE}{query}"))).await;
     }
     world.check(&mut seen, "compareAnew", world.admin(Method::DELETE, COMPARE)).await;
+    let everybody = json!({ "participants": [
+        "ada.byron@analytical.example", "carla.mendes@example.org", "nobody@example.net", "x@example.com", "", "odd",
+    ] });
+    let meeting = |key: &str| world.ask(Method::POST, MEETINGS).bearer_auth(key);
+    for key in ["demo-basic", "demo-admin"] {
+        let told = world.check(&mut seen, "meeting", meeting(key).json(&everybody)).await;
+        assert_eq!(told["participants"].as_array().unwrap().len(), 6, "{told}");
+    }
+    let form = [("participants", "ada.byron@analytical.example"), ("participants", "odd"), ("session_id", "s-1")];
+    world.check(&mut seen, "meeting", meeting("demo-advanced").form(&form)).await;
+    for body in [json!({}), json!({ "participants": [] }), json!({ "participants": vec!["a@b.example"; 51] })] {
+        world.check(&mut seen, "meeting", meeting("demo-admin").json(&body)).await;
+    }
+    for body in ["garbage".to_owned(), "x".repeat(3_000)] {
+        world.check(&mut seen, "meeting", meeting("demo-admin").body(body)).await;
+    }
+    world.check(&mut seen, "meeting", meeting("wrong").json(&everybody)).await;
     for (operation, path) in [
         ("healthz", "/healthz"),
         ("readyz", "/readyz"),

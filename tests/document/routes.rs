@@ -17,6 +17,7 @@ fn routed() -> BTreeSet<String> {
         .map(|argument| match argument {
             "studio::PATH" => "/api/studio/context".to_owned(),
             "compare::PATH" => "/api/studio/compare".to_owned(),
+            "meetings::PATH" => "/api/meetings/context".to_owned(),
             literal => literal.trim_matches('"').to_owned(),
         })
         .collect()

@@ -10,7 +10,7 @@ use caller_context::demo::world::{self, PEOPLE, STRANGER};
 use serde_json::json as value;
 
 use crate::process::Process;
-use crate::support::{CONTEXT, Door, STUDIO, Vendor, files, json, until};
+use crate::support::{CONTEXT, Door, MEETINGS, STUDIO, Vendor, files, json, until};
 
 const LOUD: [(&str, &str); 5] = [
     (
@@ -134,6 +134,13 @@ async fn ask_everything(door: &Door, refusals: &mut String) {
     ] {
         send(door.post(CONTEXT).bearer_auth("demo-admin").json(&question), refusals).await;
     }
+    let everybody: Vec<_> = PEOPLE.iter().map(|person| person.email).chain(["canary@example.com", "canary"]).collect();
+    for key in ["demo-basic", "demo-admin"] {
+        let meeting = door.post(MEETINGS).bearer_auth(key);
+        send(meeting.json(&value!({ "participants": everybody })), refusals).await;
+    }
+    let crowd = value!({ "participants": vec!["canary@example.com"; 51] });
+    send(door.post(MEETINGS).bearer_auth("demo-admin").json(&crowd), refusals).await;
 }
 
 /// Requests that are wrong in every way, with what they must not get back.

@@ -14,6 +14,7 @@ mod inputs;
 mod keys;
 mod killed;
 mod leaks;
+mod meetings;
 mod process;
 mod reload;
 mod tenants;

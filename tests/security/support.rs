@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 pub const STUDIO: &str = "/api/studio/context";
 pub const CONTEXT: &str = "/api/context";
+pub const MEETINGS: &str = "/api/meetings/context";
 
 #[expect(clippy::disallowed_methods, reason = "the runtime of a test ends with it")]
 pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
