@@ -1,6 +1,6 @@
 //! A phone rings: what the flow is told.
 
-use caller_context::demo::{Vendor, world};
+use caller_context::demo::{self, Vendor, world};
 use serde_json::{Value, json};
 
 use crate::support::World;
@@ -25,9 +25,14 @@ async fn a_known_caller_brings_everything() {
     for order in data["recent_orders"].as_array().unwrap() {
         assert_eq!(order.as_object().unwrap().keys().collect::<Vec<_>>(), ["id", "description", "date"]);
     }
-    for vendor in Vendor::ALL {
+    for vendor in Vendor::ALL.into_iter().filter(|vendor| is_asked_in_the_demo(*vendor)) {
         assert!(!world.asked(vendor).is_empty(), "{} was not asked", vendor.as_str());
     }
+}
+
+/// There are stand-ins for more vendors than the demo has sources for.
+fn is_asked_in_the_demo(vendor: Vendor) -> bool {
+    demo::CONFIG.contains(&format!("DEMO_{}_URL", vendor.as_str().to_uppercase()))
 }
 
 #[tokio::test]
