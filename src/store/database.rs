@@ -1,6 +1,7 @@
 //! The one way to the store: statements with `$1` parameters, whole numbers and texts, in either
 //! engine. Migrations run here.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/0001_api_keys.sql")),
     (2, include_str!("../../migrations/0002_audit.sql")),
     (3, include_str!("../../migrations/0003_audit_indexes.sql")),
+    (4, include_str!("../../migrations/0004_audit_names.sql")),
 ];
 
 /// The store, migrated and ready. A clone is the same store.
@@ -35,7 +37,7 @@ enum Engine {
 pub(super) enum Datum {
     Null,
     Int(i64),
-    Text(String),
+    Text(Cow<'static, str>),
 }
 
 pub(super) struct Row(pub Vec<Datum>);
@@ -174,6 +176,13 @@ impl Row {
     }
 }
 
+impl Datum {
+    /// A word of the program.
+    pub(super) const fn word(word: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(word))
+    }
+}
+
 impl From<i64> for Datum {
     fn from(number: i64) -> Self {
         Self::Int(number)
@@ -182,13 +191,16 @@ impl From<i64> for Datum {
 
 impl From<&str> for Datum {
     fn from(text: &str) -> Self {
-        Self::Text(text.replace('\0', "")) // PostgreSQL's texts have no NUL
+        text.to_owned().into()
     }
 }
 
 impl From<String> for Datum {
-    fn from(text: String) -> Self {
-        text.as_str().into()
+    fn from(mut text: String) -> Self {
+        if text.contains('\0') {
+            text.retain(|letter| letter != '\0'); // PostgreSQL's texts have no NUL
+        }
+        Self::Text(text.into())
     }
 }
 

@@ -148,7 +148,7 @@ impl ToSql for Datum {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Int(number) => number.to_sql(ty, out),
-            Self::Text(text) => text.to_sql(ty, out),
+            Self::Text(text) => (&**text).to_sql(ty, out),
         }
     }
 
@@ -160,7 +160,7 @@ impl ToSql for Datum {
         match self {
             Self::Null => Ok(IsNull::Yes),
             Self::Int(number) => number.to_sql_checked(ty, out),
-            Self::Text(text) => text.to_sql_checked(ty, out),
+            Self::Text(text) => (&**text).to_sql_checked(ty, out),
         }
     }
 }

@@ -152,7 +152,7 @@ fn rows(connection: &Connection, sql: &str, values: &[Datum]) -> Result<Vec<Row>
         let datum = |column| {
             Ok(match row.get_ref(column)? {
                 ValueRef::Integer(number) => Datum::Int(number),
-                ValueRef::Text(text) => Datum::Text(String::from_utf8_lossy(text).into_owned()),
+                ValueRef::Text(text) => Datum::Text(String::from_utf8_lossy(text).into_owned().into()),
                 _ => Datum::Null,
             })
         };

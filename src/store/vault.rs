@@ -103,7 +103,14 @@ pub(super) struct Link(Hmac<Sha256>);
 
 impl Link {
     pub(super) fn add(&mut self, part: &str) {
-        add(&mut self.0, part);
+        self.add_parts(part, "");
+    }
+
+    /// One part of two pieces.
+    pub(super) fn add_parts(&mut self, first: &str, second: &str) {
+        self.0.update(&((first.len() + second.len()) as u64).to_be_bytes());
+        self.0.update(first.as_bytes());
+        self.0.update(second.as_bytes());
     }
 
     pub(super) fn end(self) -> String {

@@ -29,14 +29,14 @@ crate::on_engines! {
         counts_add_up_under_load, strict_is_on_disk, a_search_finds_its_own_rows_only, an_edit_is_named,
         old_rows_go_and_the_chain_holds, an_overflow_is_counted, a_failing_store_is_caught_up_with,
         gateways_share_a_chain, a_store_is_opened_again, a_sealed_caller_opens_only_in_its_place, killed_in_strict_mode,
-        a_key_file_is_made_and_guarded,
+        a_key_file_is_made_and_guarded, rows_of_an_earlier_release_are_read,
     }
     postgres {
         a_key_is_good_until_it_expires_or_is_revoked, nothing_secret_is_stored, equal_deliveries_are_one_row,
         counts_add_up_under_load, strict_is_on_disk, a_search_finds_its_own_rows_only, an_edit_is_named,
         old_rows_go_and_the_chain_holds, an_overflow_is_counted, a_failing_store_is_caught_up_with,
         gateways_share_a_chain, a_store_is_opened_again, a_sealed_caller_opens_only_in_its_place, killed_in_strict_mode,
-        a_cut_commit_is_written_once, cuts_anywhere_lose_nothing,
+        rows_of_an_earlier_release_are_read, a_cut_commit_is_written_once, cuts_anywhere_lose_nothing,
     }
 }
 
@@ -305,6 +305,8 @@ async fn an_edit_is_named(database: Arc<TestDatabase>) -> Result {
         ("UPDATE audit_chains SET number = 8 WHERE organization = @", Chain::Broken { number: 1 }),
         ("UPDATE audit_chains SET anchor_number = 3 WHERE organization = @", Chain::Broken { number: 4 }),
         ("DELETE FROM audit_chains WHERE organization = @", Chain::Broken { number: 1 }),
+        // what was shown stands once for all rows, so this breaks every organization from its first row on
+        ("UPDATE audit_names SET shown_fields = '[\"name\"]'", Chain::Broken { number: 1 }),
     ]
     .into_iter()
     .enumerate()
@@ -320,6 +322,8 @@ async fn an_edit_is_named(database: Arc<TestDatabase>) -> Result {
         assert_eq!(log.verify(&organization).await?, chain, "{edit}");
     }
     assert_eq!(log.verify(&organization("nobody")?).await?, Chain::Whole { rows: 0 });
+    database.execute("DELETE FROM audit_names").await?;
+    assert_eq!(log.verify(&organization("org-0")?).await?, Chain::Broken { number: 1 });
     log.close().await;
     Ok(())
 }
@@ -459,6 +463,38 @@ async fn a_sealed_caller_opens_only_in_its_place(database: Arc<TestDatabase>) ->
     };
     assert_eq!(callers(&acme).await?, ["+14155550001"]);
     assert_eq!(callers(&other).await?, [""]);
+    log.close().await;
+    Ok(())
+}
+
+/// Rows that hold their lists of names themselves.
+async fn rows_of_an_earlier_release_are_read(database: Arc<TestDatabase>) -> Result {
+    let rows = include_str!("before_0004.sql");
+    let key = rows.lines().next().and_then(|line| line.split(' ').next_back()).ok_or("no key")?;
+    for sql in [
+        include_str!("../../migrations/0001_api_keys.sql"),
+        include_str!("../../migrations/0002_audit.sql"),
+        include_str!("../../migrations/0003_audit_indexes.sql"),
+        "CREATE TABLE migrations (version BIGINT NOT NULL PRIMARY KEY); INSERT INTO migrations (version) VALUES (3)",
+        rows,
+    ] {
+        database.execute(sql).await?;
+    }
+    let store = config::Store { key: Some(key.to_owned().into()), ..settings(&database.url) };
+    let store = Database::open(&store, &TaskTracker::new()).await?;
+    let (log, single) = (start(&store, &audit()), Organization::single());
+    log.record_strict(delivery(&single, 1)?).await?;
+    assert_eq!(log.verify(&single).await?, Chain::Whole { rows: 4 });
+    let all = all(&log, &single).await?;
+    let callers: Vec<_> = all.iter().map(|row| row.caller.0.as_str()).collect();
+    assert_eq!(callers, ["+14155000001", "+14155000002", "+14155000003", "+14155550001"]);
+    let oldest = all.first().ok_or("no row")?;
+    assert_eq!(oldest.sources, ["crm", "customers", "payments"]);
+    assert_eq!(oldest.fields.len(), 14);
+    let filter = Filter { call_sid: Some("CA00000002".into()), ..Filter::default() };
+    assert_eq!(log.search(&single, &filter).await?.len(), 1, "by the new index");
+    database.execute("UPDATE audit SET fields = '[]' WHERE number = 2").await?;
+    assert_eq!(log.verify(&single).await?, Chain::Broken { number: 2 });
     log.close().await;
     Ok(())
 }

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
-use super::rows::{self, COLUMNS};
+use super::rows::{self, COLUMNS, HASH, SOURCES, TABLE};
 use super::writer::Pending;
+use super::{Shared, names};
 use crate::domain::Organization;
 use crate::store::Error;
 use crate::store::database::{Database, Datum, Row, Transaction};
@@ -99,17 +99,17 @@ async fn set(
     Ok(())
 }
 
-/// Writes rows behind the last one.
+/// Writes rows, each with the id of its lists of names, behind the last one.
 pub(super) async fn append(
     transaction: &mut Transaction,
     vault: &Vault,
     organization: &Organization,
-    pending: &[&Pending],
+    pending: &[(&Pending, &str)],
 ) -> Result<Written, Error> {
     let mut ends = hold(transaction, vault, organization).await?;
     let mut all = Vec::with_capacity(pending.len());
-    for row in pending {
-        let mut values = rows::values(vault, row, ends.number + 1)?;
+    for (row, names) in pending {
+        let mut values = rows::values(vault, row, ends.number + 1, names)?;
         ends.hash = link(vault, &ends.hash, &values);
         ends.number += 1;
         values.push(ends.hash.as_str().into());
@@ -147,16 +147,17 @@ fn link(vault: &Vault, previous: &str, columns: &[Datum]) -> String {
     let mut link = vault.begin_link();
     link.add("row");
     link.add(previous);
-    let mut part = String::new();
+    let mut digits = String::new();
     for column in columns {
-        part.clear();
-        // writing to a String does not fail
-        let _ = match column {
-            Datum::Null => write!(part, "null"),
-            Datum::Int(number) => write!(part, "int {number}"),
-            Datum::Text(text) => write!(part, "text {text}"),
-        };
-        link.add(&part);
+        match column {
+            Datum::Null => link.add("null"),
+            Datum::Int(number) => {
+                digits.clear();
+                let _ = write!(digits, "{number}"); // writing to a String does not fail
+                link.add_parts("int ", &digits);
+            }
+            Datum::Text(text) => link.add_parts("text ", text),
+        }
     }
     link.end()
 }
@@ -192,7 +193,8 @@ async fn walk(database: &Database, organization: &Organization, ends: Option<&(E
         return Ok(Chain::Broken { number: ends.anchor_number + 1 });
     }
     let select = format!(
-        "SELECT {COLUMNS}, hash FROM audit WHERE organization = $1 AND number > $2 ORDER BY number LIMIT {PAGE}"
+        "SELECT {COLUMNS}, hash, shown_sources, shown_fields FROM {TABLE} \
+         WHERE organization = $1 AND number > $2 ORDER BY number LIMIT {PAGE}"
     );
     let (mut number, mut hash) = (ends.anchor_number, ends.anchor_hash);
     loop {
@@ -201,9 +203,12 @@ async fn walk(database: &Database, organization: &Organization, ends: Option<&(E
             break;
         }
         for mut row in rows {
+            let names = row.0.split_off(HASH + 1);
             let found = row.0.pop();
             let expected = link(vault, &hash, &row.0);
-            if row.int(1)? != number + 1 || found != Some(Datum::Text(expected.clone())) {
+            let meant = row.0.get(SOURCES).is_some_and(|sources| names::are_meant(vault, sources, &names));
+            let whole = found == Some(Datum::from(expected.as_str())) && meant;
+            if row.int(1)? != number + 1 || !whole {
                 return Ok(Chain::Broken { number: number + 1 });
             }
             (number, hash) = (number + 1, expected);

@@ -6,6 +6,7 @@
 //! together with all others that came meanwhile.
 
 mod chain;
+mod names;
 mod rows;
 mod writer;
 

@@ -15,6 +15,14 @@ use crate::store::vault::{Place, Vault};
 pub(super) const COLUMNS: &str = "organization, number, id, first_at, last_at, count, surface, reader, view, \
                                   caller_kind, caller_sealed, caller_hash, call_sid, sources, fields, lookup_status";
 
+/// Where `sources` stands in it.
+pub(super) const SOURCES: usize = 13;
+/// How many they are, and so where the hash stands when it is asked for behind them.
+pub(super) const HASH: usize = 16;
+
+/// What rows are read from: beside a row stand the lists that it means by an id.
+pub(super) const TABLE: &str = "audit LEFT JOIN audit_names ON names_id = sources";
+
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 
@@ -75,35 +83,34 @@ fn kind_and_text(identity: &Identity) -> (&'static str, &str) {
     }
 }
 
-/// All columns but the hash.
-pub(super) fn values(vault: &Vault, row: &Pending, number: i64) -> Result<Vec<Datum>, Error> {
+/// All columns but the hash. `names` is the id of the row's lists.
+pub(super) fn values(vault: &Vault, row: &Pending, number: i64, names: &str) -> Result<Vec<Datum>, Error> {
     let delivery = &row.delivery;
     let (kind, caller) = delivery.identity.as_ref().map_or(("none", ""), kind_and_text);
     let place = place(&delivery.organization, kind);
-    let names = |names: &[std::sync::Arc<str>]| serde_json::to_string(names).map_err(|_| Error::Damaged);
     Ok(vec![
         delivery.organization.as_str().into(),
         number.into(),
-        row.id.as_str().into(),
+        Datum::word(""), // rows of the first releases had an id of their own
         row.first.as_millisecond().into(),
         row.last.as_millisecond().into(),
         i64::try_from(row.count).unwrap_or(i64::MAX).into(),
-        delivery.surface.into(),
+        Datum::word(delivery.surface),
         (&*delivery.reader).into(),
         (&*delivery.view).into(),
-        kind.into(),
+        Datum::word(kind),
         vault.seal(place, caller)?.into(),
         vault.find(place, caller).into(),
         delivery.call_sid.as_deref().into(),
-        names(&delivery.sources)?.into(),
-        names(&delivery.fields)?.into(),
-        delivery.lookup_status.into(),
+        names.into(),
+        Datum::word(""),
+        Datum::word(delivery.lookup_status),
     ])
 }
 
-/// Where an index of the log keeps what begins like this: two letters behind the first `skip`.
+/// Where an index of the log keeps what begins like this: by the letter behind the first `skip`.
 fn bucket(text: &str, skip: usize) -> String {
-    text.chars().skip(skip).take(2).collect()
+    text.chars().skip(skip).take(1).collect()
 }
 
 pub(super) async fn search(
@@ -111,7 +118,7 @@ pub(super) async fn search(
     organization: &Organization,
     filter: &Filter,
 ) -> Result<Vec<Entry>, Error> {
-    let mut sql = format!("SELECT {COLUMNS} FROM audit WHERE organization = $1");
+    let mut sql = format!("SELECT {COLUMNS}, shown_sources, shown_fields FROM {TABLE} WHERE organization = $1");
     let mut values: Vec<Datum> = vec![organization.as_str().into()];
     let mut and = |condition: &str, value: Datum| {
         values.push(value);
@@ -120,13 +127,13 @@ pub(super) async fn search(
     if let Some(identity) = &filter.identity {
         let (kind, caller) = kind_and_text(identity);
         let hash = database.vault().find(place(organization, kind), caller);
-        and("substr(caller_hash, 1, 2) =", bucket(&hash, 0).into());
+        and("substr(caller_hash, 1, 1) =", bucket(&hash, 0).into());
         // with `=` SQLite would put the value into the bucket's expression, and not know the index any more
         and("caller_hash >=", hash.as_str().into());
         and("caller_hash <=", hash.into());
     }
     if let Some(call_sid) = &filter.call_sid {
-        and("substr(call_sid, 3, 2) =", bucket(call_sid, 2).into());
+        and("substr(call_sid, 3, 1) =", bucket(call_sid, 2).into());
         and("call_sid >=", call_sid.as_str().into());
         and("call_sid <=", call_sid.as_str().into());
     }
@@ -151,7 +158,10 @@ pub(super) async fn search(
 fn entry(vault: &Vault, organization: &Organization, row: &Row) -> Result<Entry, Error> {
     let time = |column| Timestamp::from_millisecond(row.int(column)?).map_err(|_| Error::Damaged);
     let text = |column| row.text(column).map(str::to_owned);
-    let names = |column| serde_json::from_str(row.text(column)?).map_err(|_| Error::Damaged);
+    let names = |own, shown| {
+        let list = row.text_or_null(shown)?.map_or_else(|| row.text(own), Ok)?;
+        serde_json::from_str(list).map_err(|_| Error::Damaged)
+    };
     let kind = text(9)?;
     let caller = vault.open_sealed(place(organization, &kind), row.text(10)?).unwrap_or_default();
     Ok(Entry {
@@ -165,8 +175,8 @@ fn entry(vault: &Vault, organization: &Organization, row: &Row) -> Result<Entry,
         caller_kind: kind,
         caller: Caller(caller),
         call_sid: row.text_or_null(12)?.map(str::to_owned),
-        sources: names(13)?,
-        fields: names(14)?,
+        sources: names(SOURCES, HASH)?,
+        fields: names(SOURCES + 1, HASH + 1)?,
         lookup_status: text(15)?,
     })
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::chain::{self, Written};
+use super::names::{self, Lists, Names};
 use super::{Delivery, Shared};
 use crate::domain::Organization;
 use crate::store::database::{CommitFailed, Transaction};
@@ -25,7 +26,6 @@ const CHUNK: usize = 1_000;
 
 /// A row on its way to the store.
 pub(super) struct Pending {
-    pub id: String,
     pub delivery: Delivery,
     pub first: Timestamp,
     pub last: Timestamp,
@@ -39,6 +39,8 @@ struct Batch {
     rows: Vec<Pending>,
     /// A commit of the first `.0` rows broke off; if `.1` is in the store, it was made.
     unclear: Option<(usize, Written)>,
+    /// Lists of names that are in the store.
+    names: Names,
 }
 
 pub(super) async fn write(shared: Arc<Shared>) {
@@ -100,7 +102,6 @@ impl Batch {
         drop(window);
         taken.sort_unstable_by_key(|(_, folded)| folded.order);
         self.rows.extend(taken.into_iter().map(|(delivery, folded)| Pending {
-            id: uuid::Uuid::now_v7().to_string(),
             delivery,
             first: folded.first,
             last: folded.last,
@@ -163,11 +164,15 @@ impl Batch {
             self.written(rows);
         }
         let rows: Vec<&Pending> = self.rows.iter().take(CHUNK).collect();
-        let Some((transaction, proof)) = in_time(append(database, &rows)).await? else { return Ok(()) };
+        let lists = self.names.ids(database.vault(), &rows);
+        let Some((transaction, proof)) = in_time(append(database, &rows, &lists)).await? else { return Ok(()) };
         let rows = rows.len();
         let commit = async { transaction.commit().await.map_err(|CommitFailed(error)| error) };
         match in_time(commit).await {
-            Ok(()) => self.written(rows),
+            Ok(()) => {
+                self.names.learn(lists.new);
+                self.written(rows);
+            }
             Err(error) => {
                 self.unclear = Some((rows, proof));
                 return Err(error);
@@ -201,14 +206,19 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, E
 }
 
 /// A transaction with these rows, and by what they are found if it is committed.
-async fn append(database: &Database, rows: &[&Pending]) -> Result<Option<(Transaction, Written)>, Error> {
-    let mut by_organization: BTreeMap<&Organization, Vec<&Pending>> = BTreeMap::new();
-    for row in rows {
-        by_organization.entry(&row.delivery.organization).or_default().push(row);
+async fn append(
+    database: &Database,
+    rows: &[&Pending],
+    lists: &Lists,
+) -> Result<Option<(Transaction, Written)>, Error> {
+    let mut by_organization: BTreeMap<&Organization, Vec<(&Pending, &str)>> = BTreeMap::new();
+    for (row, names) in rows.iter().zip(&lists.ids) {
+        by_organization.entry(&row.delivery.organization).or_default().push((row, names));
     }
     let mut transaction = database.begin().await?;
     let mut proof = None;
-    // in order, so that gateways that share a store do not wait for each other in a circle
+    // all in order, so that gateways that share a store do not wait for each other in a circle
+    names::insert(&mut transaction, &lists.new).await?;
     for (organization, rows) in by_organization {
         proof = Some(chain::append(&mut transaction, database.vault(), organization, &rows).await?);
     }
