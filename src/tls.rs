@@ -1,4 +1,5 @@
-//! TLS towards databases, with the public roots, and towards callers, with a certificate of our own.
+//! TLS towards databases, with the public roots, towards sources, with the machine's, and towards callers, with a
+//! certificate of our own.
 //! One provider for both.
 
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Why callers cannot be served with a certificate. Never quotes a key.
@@ -51,6 +53,13 @@ fn in_its_time(certificate: &CertificateDer<'_>, now: Timestamp) -> Result<(), B
         Some(webpki::Error::CertNotValidYet { .. }) => Err(BadCertificate::NotYet),
         _ => Ok(()),
     }
+}
+
+/// The settings of a client that trusts whom this machine trusts.
+pub(crate) fn trusting_the_machine() -> Result<rustls::ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_platform_verifier()?.with_no_client_auth())
 }
 
 /// The settings of a client that trusts the public authorities.

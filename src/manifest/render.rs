@@ -20,17 +20,26 @@ impl HttpRequest {
     /// Fills the holes. A required value that a map lacks is `Unmapped`; one that cannot stand in
     /// its position is `Invalid`.
     pub fn render(&self, env: &Env<'_>) -> Result<Prepared, Skip> {
-        let mut url = String::with_capacity(256);
+        let mut text = String::with_capacity(256);
         for part in &self.url {
             match part {
-                UrlPart::Text(text) => url.push_str(text),
-                UrlPart::Origin(hole) => origin(hole, env, &mut url)?,
-                UrlPart::Segment(hole) => segment(hole, env, &mut url)?,
+                UrlPart::Text(constant) => text.push_str(constant),
+                UrlPart::Origin(hole) => origin(hole, env, &mut text)?,
+                UrlPart::Segment(hole) => segment(hole, env, &mut text)?,
             }
         }
-        query(&self.query, env, &mut url)?;
-        let url = url::Url::parse(&url).map_err(|_| Skip::Invalid)?;
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 2);
+        let path = text.len();
+        query(&self.query, env, &mut text)?;
+        let url = match &self.base {
+            Some(base) => {
+                let mut url = base.clone();
+                url.set_path(text.get(..path).unwrap_or_default());
+                url.set_query(text.get(path + 1..));
+                url
+            }
+            None => url::Url::parse(&text).map_err(|_| Skip::Invalid)?,
+        };
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 6);
         for (name, header) in &self.headers {
             if let Some(value) = header_value(header, env)? {
                 headers.insert(name, value);

@@ -44,6 +44,9 @@ pub struct Env<'a> {
 #[derive(Debug, Default, PartialEq)]
 pub struct HttpRequest {
     pub(super) method: Method,
+    /// Scheme and host, parsed, where they have no holes.
+    pub(super) base: Option<url::Url>,
+    /// What follows the base, or all of it.
     pub(super) url: Vec<UrlPart>,
     pub(super) query: Vec<Parameter>,
     pub(super) headers: Vec<(HeaderName, Header)>,
@@ -154,7 +157,15 @@ impl HttpRequest {
             cx.error("spellings-unused", node.origin, "the request does not use the spellings", help);
             return None;
         }
-        let ((method, url), query, mut headers, body) = (line?, query?, headers?, body?);
+        let ((method, mut url), query, mut headers, body) = (line?, query?, headers?, body?);
+        let base = match &*url {
+            [UrlPart::Text(_), UrlPart::Origin(_), ..] => None,
+            [UrlPart::Text(base), ..] => url::Url::parse(base).ok(),
+            _ => None,
+        };
+        if base.is_some() {
+            url.remove(0);
+        }
         let mut default = |name: HeaderName, value: &'static str| {
             if !headers.iter().any(|(known, _)| *known == name) {
                 headers.push((name, Header::Constant(HeaderValue::from_static(value))));
@@ -166,6 +177,7 @@ impl HttpRequest {
         }
         Some(Self {
             method,
+            base,
             url,
             query,
             headers,

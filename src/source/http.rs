@@ -1,10 +1,20 @@
 //! Sources that speak HTTP: sends what the plan rendered, reads what comes back within caps. No
-//! redirects, no proxies from the environment, credentials only to the hosts of the manifest.
+//! redirects, no proxies from the environment, credentials only to the hosts of the manifest. By
+//! hyper's own client: every miss pays for what stands between it and the wire.
 
+use std::error::Error as StdError;
+use std::io::{self, Read as _};
 use std::time::Duration;
 
-use ::http::{HeaderMap, StatusCode, header};
+use ::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use bytes::{Bytes, BytesMut};
+use flate2::read::MultiGzDecoder;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::ExposeSecret;
 
 use super::{Call, CallError, Said};
@@ -12,18 +22,22 @@ use crate::domain::{Failure, Skip};
 use crate::manifest::plan::{self, Auth};
 use crate::manifest::reading::AnswerClass;
 use crate::manifest::template::Prepared;
+use crate::tls;
+
+const USER_AGENT: &str = concat!("caller-context/", env!("CARGO_PKG_VERSION"));
 
 /// A client of one source; its connections are its own.
 pub struct HttpUpstream {
-    client: reqwest::Client,
-    auth: HeaderMap,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Sent with every request, whatever it says itself.
+    headers: HeaderMap,
 }
 
 /// The source cannot be asked at all.
 #[derive(Debug, thiserror::Error)]
 pub enum BadSettings {
-    #[error("the HTTP client cannot be made")]
-    Client(#[from] reqwest::Error),
+    #[error("the certificates that this machine trusts cannot be used")]
+    Roots(#[from] rustls::Error),
     #[error("its secret holds letters that cannot stand in a header")]
     Secret,
 }
@@ -36,28 +50,29 @@ struct Answer {
 }
 
 impl HttpUpstream {
-    #[expect(clippy::disallowed_methods, reason = "the one place where clients are built")]
     pub fn new(settings: &plan::HttpUpstream) -> Result<Self, BadSettings> {
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("caller-context/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(3))
-            .tcp_nodelay(true)
-            .tcp_keepalive(Duration::from_secs(30))
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(Duration::from_secs(3)));
+        tcp.set_keepalive(Some(Duration::from_secs(30)));
+        tcp.set_nodelay(true);
+        let tls = HttpsConnectorBuilder::new().with_tls_config(tls::trusting_the_machine()?);
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(90))
-            .build()?;
-        let mut auth = HeaderMap::new();
-        if let Auth::Headers(headers) = &settings.auth {
-            for (name, value) in headers {
-                let mut value =
-                    ::http::HeaderValue::from_str(value.expose_secret()).map_err(|_| BadSettings::Secret)?;
+            .build(tls.https_or_http().enable_http1().enable_http2().wrap_connector(tcp));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        if let Auth::Headers(auth) = &settings.auth {
+            for (name, value) in auth {
+                let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| BadSettings::Secret)?;
                 value.set_sensitive(true);
-                auth.insert(name.clone(), value);
+                headers.insert(name.clone(), value);
             }
         }
-        Ok(Self { client, auth })
+        Ok(Self { client, headers })
     }
 
     /// Sends a rendered request and reads its answer.
@@ -71,24 +86,51 @@ impl HttpUpstream {
     }
 
     async fn send(&self, prepared: Prepared, max_bytes: usize) -> Result<Answer, CallError> {
-        let mut request = reqwest::Request::new(prepared.method, prepared.url);
+        let mut request = Request::new(Full::new(prepared.body.unwrap_or_default()));
+        *request.method_mut() = prepared.method;
+        *request.uri_mut() = prepared.url.as_str().parse().map_err(|_| Skip::Invalid)?;
         *request.headers_mut() = prepared.headers;
-        for (name, value) in &self.auth {
+        for (name, value) in &self.headers {
             request.headers_mut().insert(name, value.clone());
         }
-        *request.body_mut() = prepared.body.map(Into::into);
-        let mut response = self.client.execute(request).await.map_err(broke_off)?;
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let mut body = BytesMut::new();
-        // counted after decompression: a small bomb is large here
-        while let Some(chunk) = response.chunk().await.map_err(cut_short)? {
-            if body.len() + chunk.len() > max_bytes {
-                return Err(Failure::Unreadable.into());
-            }
-            body.extend_from_slice(&chunk);
+        let (head, body) = self.client.request(request).await.map_err(broke_off)?.into_parts();
+        let mut body = collect(body, max_bytes).await?;
+        if head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip") {
+            body = unzipped(&body, max_bytes)?;
         }
-        Ok(Answer { status, headers, body: body.freeze() })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
+}
+
+async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes, CallError> {
+    let mut whole = Bytes::new();
+    let mut more = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(cut_short)?.into_data() else { continue };
+        if whole.len() + more.len() + data.len() > max_bytes {
+            return Err(Failure::Unreadable.into());
+        }
+        // one piece nearly always, which is not copied
+        if whole.is_empty() && more.is_empty() {
+            whole = data;
+        } else {
+            more.extend_from_slice(&std::mem::take(&mut whole));
+            more.extend_from_slice(&data);
+        }
+    }
+    Ok(if more.is_empty() { whole } else { more.freeze() })
+}
+
+/// Counted as it comes out: a small bomb is large here.
+fn unzipped(body: &[u8], max_bytes: usize) -> Result<Bytes, CallError> {
+    let mut plain = Vec::new();
+    let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
+    let read = MultiGzDecoder::new(body).take(limit).read_to_end(&mut plain);
+    read.map_err(|error| CallError::failed(Failure::Unreadable, error))?;
+    if plain.len() > max_bytes {
+        return Err(Failure::Unreadable.into());
+    }
+    Ok(plain.into())
 }
 
 /// The vendor's answer as one of our words.
@@ -125,7 +167,7 @@ fn read(call: &Call, answer: &Answer) -> Result<Said, CallError> {
 }
 
 fn host_is_allowed(url: &url::Url, settings: &plan::HttpUpstream) -> bool {
-    let Some(host) = url.host_str() else { return false };
+    let Some(host) = url.host_str().filter(|_| url.username().is_empty()) else { return false };
     let secure = url.scheme() == "https" || settings.allow_private || is_loopback(host);
     secure && settings.hosts.iter().any(|pattern| host_matches(pattern, host))
 }
@@ -153,35 +195,27 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Nothing of the answer arrived. The URL is taken out of the error: it holds the number.
-fn broke_off(error: reqwest::Error) -> CallError {
-    let error = error.without_url();
-    if error.is_timeout() && !error.is_connect() {
-        return CallError::failed(Failure::Timeout, error);
-    }
-    if error.is_builder() || error.is_request() && !error.is_connect() && is_unparsable(&error) {
-        return CallError::failed(Failure::Unreadable, error);
+/// Nothing of the answer arrived.
+fn broke_off(error: legacy::Error) -> CallError {
+    if !error.is_connect() {
+        if cause::<io::Error>(&error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return CallError::failed(Failure::Timeout, error);
+        }
+        // the head of the answer could not be parsed: not a broken connection
+        if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
+            return CallError::failed(Failure::Unreadable, error);
+        }
     }
     CallError::BrokeOff(Some(Box::new(error)))
 }
 
-/// hyper could not parse the head of the answer: not a broken connection.
-fn is_unparsable(error: &reqwest::Error) -> bool {
-    cause::<hyper::Error>(error).is_some_and(hyper::Error::is_parse)
+/// The head of the answer arrived and its body did not.
+fn cut_short(error: hyper::Error) -> CallError {
+    CallError::failed(Failure::Unreachable, error)
 }
 
-/// The head of the answer arrived and its body did not: broken off, or not what its encoding says.
-fn cut_short(error: reqwest::Error) -> CallError {
-    let error = error.without_url();
-    let failure = match cause::<hyper::Error>(&error) {
-        Some(_) => Failure::Unreachable,
-        None => Failure::Unreadable,
-    };
-    CallError::failed(failure, error)
-}
-
-fn cause<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
-    let mut cause = std::error::Error::source(error);
+fn cause<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+    let mut cause = error.source();
     while let Some(next) = cause {
         if let Some(found) = next.downcast_ref() {
             return Some(found);

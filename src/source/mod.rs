@@ -117,7 +117,7 @@ impl From<Skip> for CallError {
 
 /// The way to an upstream, without guard.
 pub enum Upstream {
-    Http(http::HttpUpstream),
+    Http(Box<http::HttpUpstream>),
     Sql(sql::SqlPool),
 }
 
@@ -125,7 +125,9 @@ impl Upstream {
     /// Makes the client or pool; nothing is connected yet.
     pub fn new(settings: &plan::Source, tracker: &TaskTracker) -> Result<Self, StartError> {
         let made = match &settings.upstream {
-            plan::Upstream::Http(http) => http::HttpUpstream::new(http).map(Self::Http).map_err(Into::into),
+            plan::Upstream::Http(http) => {
+                http::HttpUpstream::new(http).map(|http| Self::Http(http.into())).map_err(Into::into)
+            }
             plan::Upstream::Sql(sql) => sql::SqlPool::open(sql, tracker).map(Self::Sql).map_err(Into::into),
         };
         made.map_err(|source| StartError { source_name: settings.name.clone(), source })
