@@ -63,7 +63,7 @@ fn lookup(c: &mut Criterion) {
         b.to_async(&runtime).iter(|| async {
             engine.forget(&known.organization, &known.identity).await;
             let answer = engine.answer(black_box(&known)).await;
-            assert_eq!(answer.context.status, LookupStatus::Complete);
+            assert_eq!(answer.status(), LookupStatus::Complete);
             answer
         });
     });

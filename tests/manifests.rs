@@ -234,7 +234,7 @@ impl Bench {
             deadline: std::time::Duration::from_secs(9),
             purse: Purse::Operator,
         };
-        let context = engine.answer(&ask).await.context;
+        let context = engine.answer(&ask).await.context().clone();
         let operations = context.sources.iter().flat_map(|source| &source.operations);
         let outcomes: Vec<(String, String, Option<String>)> =
             operations.map(|o| (o.name.to_string(), o.state.status().to_owned(), o.state.reason())).collect();

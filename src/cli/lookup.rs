@@ -64,12 +64,12 @@ pub async fn run(args: LookupArgs) -> anyhow::Result<ExitCode> {
         purse: Purse::Operator,
     };
     let answer = engine.answer(&ask).await;
-    print!("{}", waterfall::page(&answer.context, &config.plan, clock.now()));
-    if answer.context.sources.iter().any(|s| matches!(s.state, SourceState::Failed(_))) {
+    print!("{}", waterfall::page(answer.context(), &config.plan, clock.now()));
+    if answer.context().sources.iter().any(|s| matches!(s.state, SourceState::Failed(_))) {
         eprintln!("DEBUG_CRM=true says more of why a source failed");
     }
-    let nobody = matches!(answer.context.verdict, Match::None) && answer.context.fields.is_empty();
-    Ok(match answer.context.status {
+    let nobody = matches!(answer.context().verdict, Match::None) && answer.context().fields.is_empty();
+    Ok(match answer.status() {
         LookupStatus::Failed => ExitCode::FAILURE,
         _ if nobody => ExitCode::from(3),
         _ => ExitCode::SUCCESS,

@@ -117,8 +117,8 @@ impl Edge {
         };
         let answer = self.engine.answer_within(&ask, || Parent::of(question.headers)).await;
         if answer.cache != CacheState::Hit && tracing::enabled!(tracing::Level::DEBUG) {
-            let caller_ref = self.engine.caller_refs().of(&reader.organization, &answer.context.identity);
-            let status = answer.context.status.as_str();
+            let caller_ref = self.engine.caller_refs().of(&reader.organization, answer.identity());
+            let status = answer.status().as_str();
             tracing::debug!(organization = %reader.organization, caller_ref, status, cache = answer.cache.as_str());
         }
         answer
@@ -150,7 +150,7 @@ impl Edge {
             reader: reader.id.clone(),
             view: policy.view(view).name.clone(),
             surface: surface.as_str(),
-            identity: Some(answer.context.identity.clone()),
+            identity: Some(answer.identity().clone()),
             call_sid,
             sources: rendered.sources.clone(),
             fields: rendered.fields.clone(),
@@ -169,12 +169,7 @@ impl Edge {
     }
 
     fn rendered(&self, policy: &Policy, view: ViewId, answer: &Answer, shape: Shape) -> Arc<Rendered> {
-        let key = RenderKey {
-            organization: answer.context.organization.clone(),
-            revision: answer.context.revision,
-            view,
-            shape,
-        };
+        let key = RenderKey { organization: answer.organization().clone(), revision: answer.revision(), view, shape };
         if let Some(rendered) = self.rendered.get(&key) {
             self.metrics.rendered_hit.increment(1);
             return rendered;
@@ -194,7 +189,7 @@ impl Edge {
         explain: Option<Explain>,
     ) -> Rendered {
         let lens = policy.lens(view, shape.ceiling());
-        let (context, plan) = (&answer.context, policy.plan());
+        let (context, plan) = (answer.context(), policy.plan());
         match shape {
             Shape::Studio { caller_id, trust, burst } => {
                 let facts =

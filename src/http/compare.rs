@@ -171,7 +171,7 @@ impl Edge {
         let shape = Shape::Studio { caller_id: person.caller.status, trust: person.trust, burst: answer.burst };
         let rendered = self.render(&self.policy, self.policy.find(&view), &answer, shape, None);
         let ours = Told::to_a_flow(&rendered.bytes).unwrap_or_default();
-        Found { ours, theirs, status: answer.context.status, took, their_took }
+        Found { ours, theirs, status: answer.status(), took, their_took }
     }
 }
 

@@ -121,7 +121,7 @@ impl Edge {
         let shape = Shape::Context { caller_id: person.caller_id };
         let rendered = self.deliver(&reader, &answer, shape, Surface::Context, question.call_sid, explain).await;
         let rendered = rendered.map_err(|_| Problem::from(Code::StoreUnavailable))?;
-        self.answered(&reader.organization, Surface::Context, answer.context.status, started);
+        self.answered(&reader.organization, Surface::Context, answer.status(), started);
         let mut response = json(rendered.bytes.clone());
         if admin && let Some(timing) = self.server_timing(&answer, started) {
             response.headers_mut().insert(SERVER_TIMING, timing);
@@ -179,7 +179,7 @@ impl Edge {
         let total = self.clock.since(started).as_secs_f64() * 1_000.0;
         let mut text = format!("total;dur={total:.1}, cache;desc={}", answer.cache.as_str());
         let waited = matches!(answer.cache, CacheState::Miss | CacheState::Joined);
-        for report in answer.context.sources.iter().filter(|_| waited) {
+        for report in answer.context().sources.iter().filter(|_| waited) {
             let name = &self.engine.plan().source(report.source).name;
             let is_token = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
             if let (Some(took), true) = (report.took, is_token) {

@@ -137,9 +137,9 @@ impl Edge {
         let (surface, session) = (Surface::Meetings, question.call_sid.clone());
         let rendered = self.deliver(reader, &answer, shape, surface, session, false).await;
         let rendered = rendered.map_err(|_| Problem::from(Code::StoreUnavailable))?;
-        self.answered(&reader.organization, surface, answer.context.status, started);
+        self.answered(&reader.organization, surface, answer.status(), started);
         let lens = self.policy.lens(self.policy.find(&reader.view), shape.ceiling());
-        let shown = |name: NameId| lens.value(name, answer.context.value(name)?);
+        let shown = |name: NameId| lens.value(name, answer.context().value(name)?);
         let now = self.clock.now();
         Ok(Told {
             positions: participant.positions,

@@ -121,9 +121,9 @@ impl Edge {
         let answer = self.ask(&reader, identity, &question).await;
         let shape = Shape::Studio { caller_id: caller.status, trust: *trust, burst: answer.burst };
         match self.deliver(&reader, &answer, shape, Surface::Studio, question.call_sid, false).await {
-            Ok(rendered) => (rendered.bytes.clone(), answer.context.status),
+            Ok(rendered) => (rendered.bytes.clone(), answer.status()),
             // In strict mode nothing is delivered that could not be noted.
-            Err(_) => match &answer.context.identity {
+            Err(_) => match answer.identity() {
                 Identity::Phone(phone) => self.failed("unreachable", Some(phone.e164())),
                 Identity::Email(_) | Identity::CustomerId(_) => self.failed("unreachable", None),
             },

@@ -475,7 +475,8 @@ impl Assembly {
         };
         let steps = self.steps.iter().map(|step| (&step.progress, step.reading.as_ref()));
         let (person, recipe) = (self.person.clone(), self.shared.recipe.clone());
-        Some(Kept::new(person, recipe, context.clone(), steps, standings, self.shared.cache.tracer()))
+        let context = (&**context, self.shared.next_revision());
+        Some(Kept::new(person, recipe, context, steps, standings, self.shared.cache.tracer()))
     }
 }
 

@@ -1,15 +1,12 @@
 //! What is kept: of each person the readings, packed, and what became of every operation. The
-//! context is made of them when somebody asks, and stays made while it is asked for. All of it is
-//! bounded by bytes; windows of freshness are judged here, by the clock of the gateway. Failures
+//! context is made of them when somebody needs more of it than its bytes. All of it is bounded by bytes; windows of freshness are judged here, by the clock of the gateway. Failures
 //! are never kept. Reverse indexes lead from ids, numbers and addresses to both.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use jiff::{SignedDuration, Timestamp};
 use moka::future::Cache as Moka;
 
@@ -17,8 +14,7 @@ use super::merge::{Ended, Progress};
 use super::readings::{KeptReading, ReadingId, Shelf};
 use super::traces::{Hashed, ReverseIndex, Tracer, context_values, pairs};
 use super::{Edition, Recipe};
-use crate::domain::context::Field;
-use crate::domain::{Context, Failure, Identity, NameId, Organization, Outcome, Skip, SourceReport, Timed, Value};
+use crate::domain::{Context, Failure, Identity, LookupStatus, NameId, Organization, Outcome, Skip, Timed, Value};
 use crate::manifest::plan::{Plan, Source};
 
 /// Whose context it is: the key of the cache of contexts. There is no key without organization.
@@ -85,7 +81,10 @@ pub struct Kept {
     /// By which its context is made. Under another one it is no answer.
     pub recipe: Arc<Recipe>,
     /// Of the context that is made of it.
-    revision: u64,
+    pub revision: u64,
+    /// Of the same one, saying that it is stale.
+    pub stale_revision: u64,
+    pub status: LookupStatus,
     assembled_at: Timestamp,
     /// By operation, in the order of the plan.
     steps: Box<[KeptStep]>,
@@ -98,16 +97,6 @@ pub struct Kept {
     /// From then on sources are asked again behind an answer: what is stale, or what failed.
     pub refresh_from: Timestamp,
     traces: Box<[u64]>,
-    made: ArcSwapOption<Made>,
-    /// The context was asked for since somebody last looked for room.
-    used: AtomicBool,
-}
-
-/// A context that is made, as long as there is room.
-pub struct Made {
-    pub context: Arc<Context>,
-    /// What is served once it is stale: the same, saying so.
-    pub stale: OnceLock<Arc<Context>>,
 }
 
 /// What became of one operation, in few bytes.
@@ -185,7 +174,7 @@ impl Kept {
     pub fn new<'a>(
         person: Person,
         recipe: Arc<Recipe>,
-        context: Arc<Context>,
+        (context, stale_revision): (&Context, u64),
         steps: impl Iterator<Item = (&'a Progress, Option<&'a Arc<KeptReading>>)>,
         standings: Standings,
         tracer: &Tracer,
@@ -194,16 +183,16 @@ impl Kept {
         Self {
             person,
             revision: context.revision,
+            stale_revision,
+            status: context.status,
             assembled_at: context.assembled_at,
             steps: steps.map(|(progress, reading)| KeptStep::new(progress, reading)).collect(),
             fresh_until,
             keep_until,
             essential_failed,
             refresh_from,
-            traces: tracer.of_context(&recipe.plan, &context).into(),
+            traces: tracer.of_context(&recipe.plan, context).into(),
             recipe,
-            made: ArcSwapOption::new(Some(Made::new(context))),
-            used: AtomicBool::new(false),
         }
     }
 
@@ -216,15 +205,17 @@ impl Kept {
         }
     }
 
+    pub fn person(&self) -> &Person {
+        &self.person
+    }
+
     pub fn may_be_shown(&self, now: Timestamp) -> bool {
         now < self.keep_until
     }
 
-    /// What the context is made of: whose it is, its revision, the time of the assembly, and what
-    /// became of every operation.
-    pub fn parts(&self) -> (&Person, u64, Timestamp, Vec<Progress>) {
-        let progress = self.steps.iter().map(KeptStep::progress).collect();
-        (&self.person, self.revision, self.assembled_at, progress)
+    /// What the context is made of: the time of the assembly, and what became of every operation.
+    pub fn parts(&self) -> (Timestamp, Vec<Progress>) {
+        (self.assembled_at, self.steps.iter().map(KeptStep::progress).collect())
     }
 
     fn weight(&self) -> usize {
@@ -233,31 +224,8 @@ impl Kept {
     }
 }
 
-impl Made {
-    fn new(context: Arc<Context>) -> Arc<Self> {
-        Arc::new(Self { context, stale: OnceLock::new() })
-    }
-
-    fn weight(&self) -> usize {
-        let context = &self.context;
-        let field = |f: &Field| {
-            size_of::<Field>() + f.value.weight() + f.conflicts.iter().map(|(_, v)| 8 + v.weight()).sum::<usize>()
-        };
-        let fields: usize = context.fields.iter().map(field).sum();
-        let report = |s: &SourceReport| size_of::<SourceReport>() + 96 * s.operations.len();
-        let candidates = context.candidates.iter().flat_map(|c| &c.values).chain(&context.ids);
-        let values: usize = candidates.map(|(_, v)| 8 + v.weight()).sum();
-        512 + fields + values + context.sources.iter().map(report).sum::<usize>()
-    }
-}
-
 /// An entry's own fields and moka's cost of it, about 470 bytes; measured.
 const ENTRY: usize = 950;
-
-/// Contexts that are made have one part in so many of the cache, and no more than this: beyond some
-/// thousands of people, making one again is cheaper than the memory.
-const MADE_SHARE: u64 = 8;
-const MADE_MAX: u64 = 32 << 20;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -284,17 +252,8 @@ pub struct Cache {
     contexts: Moka<u64, Arc<Kept>, Hashed>,
     people: Arc<Mutex<ReverseIndex>>,
     shelf: Arc<Shelf>,
-    /// Whose contexts are made, the longest first.
-    made: Mutex<Warm>,
-    made_max: usize,
     tracer: Tracer,
     forgotten: Mutex<HashMap<Organization, u64>>,
-}
-
-#[derive(Default)]
-struct Warm {
-    kept: VecDeque<(Weak<Kept>, usize)>,
-    bytes: usize,
 }
 
 /// How often an organization had somebody forgotten when a flight began: what began before the
@@ -310,24 +269,15 @@ impl Cache {
             plan.sources.iter().map(|s| s.keep.max(s.fresh).max(s.not_found)).max().unwrap_or(DAY).min(30 * DAY);
         let people = Arc::<Mutex<ReverseIndex>>::default();
         let index = people.clone();
-        let made_max = (max_bytes / MADE_SHARE).min(MADE_MAX);
         let contexts = Moka::builder()
-            .max_capacity(max_bytes - made_max)
+            .max_capacity(max_bytes)
             .time_to_live(longest)
             .weigher(|_, kept: &Arc<Kept>| u32::try_from(kept.weight()).unwrap_or(u32::MAX))
             .eviction_listener(move |person: Arc<u64>, kept: Arc<Kept>, _| {
                 lock(&index).remove(*person, &kept.traces);
             })
             .build_with_hasher(Hashed::default());
-        Self {
-            contexts,
-            people,
-            shelf: Arc::default(),
-            made: Mutex::default(),
-            made_max: usize::try_from(made_max).unwrap_or(usize::MAX),
-            tracer: Tracer::default(),
-            forgotten: Mutex::default(),
-        }
+        Self { contexts, people, shelf: Arc::default(), tracer: Tracer::default(), forgotten: Mutex::default() }
     }
 
     pub fn tracer(&self) -> &Tracer {
@@ -347,44 +297,6 @@ impl Cache {
         self.contexts.get(&whom.hash).await.filter(|kept| kept.person.is(whom))
     }
 
-    /// Takes out of the context that is made of what is kept; `make` makes it where it is not. A
-    /// made context goes when there is no room for it and nobody has asked for it since the last
-    /// round.
-    pub fn made<T>(&self, kept: &Arc<Kept>, make: impl FnOnce() -> Context, take: impl FnOnce(&Made) -> T) -> T {
-        if !kept.used.load(Ordering::Relaxed) {
-            kept.used.store(true, Ordering::Relaxed);
-        }
-        if let Some(made) = &*kept.made.load() {
-            return take(made);
-        }
-        let made = Made::new(make().into());
-        kept.made.store(Some(made.clone()));
-        self.warm(kept, &made);
-        take(&made)
-    }
-
-    fn warm(&self, kept: &Arc<Kept>, made: &Made) {
-        let weight = made.weight();
-        let mut warm = lock(&self.made);
-        warm.bytes += weight;
-        warm.kept.push_back((Arc::downgrade(kept), weight));
-        let mut spared = warm.kept.len();
-        while warm.bytes > self.made_max
-            && let Some((oldest, weight)) = warm.kept.pop_front()
-        {
-            match oldest.upgrade() {
-                Some(kept) if kept.used.swap(false, Ordering::Relaxed) && spared > 0 => {
-                    spared -= 1;
-                    warm.kept.push_back((oldest, weight));
-                }
-                kept => {
-                    warm.bytes -= weight;
-                    kept.inspect(|kept| kept.made.store(None));
-                }
-            }
-        }
-    }
-
     pub fn epoch(&self, organization: &Organization) -> Epoch {
         Epoch(lock(&self.forgotten).get(organization).copied().unwrap_or_default())
     }
@@ -397,14 +309,10 @@ impl Cache {
         let (person, kept) = (kept.person.clone(), Arc::new(kept));
         // before it is kept: whatever removes it takes out exactly what is added here
         lock(&self.people).add(person.0.hash, &kept.traces);
-        let made = kept.made.load_full();
-        self.contexts.insert(person.0.hash, kept.clone()).await;
+        self.contexts.insert(person.0.hash, kept).await;
         // after it is kept: either this sees that somebody was forgotten, or `forget` sees the entry
         if self.epoch(person.organization()) != since {
             self.contexts.invalidate(&person.0.hash).await;
-        }
-        if let Some(made) = made {
-            self.warm(&kept, &made);
         }
     }
 
@@ -441,7 +349,7 @@ impl Cache {
         &self,
         organization: &Organization,
         identity: &Identity,
-        context: impl Fn(&Arc<Kept>) -> Arc<Context>,
+        context: impl Fn(&Kept) -> Context,
     ) -> usize {
         self.begin_epoch(organization);
         let mut leads = vec![self.tracer.identity(organization, identity)];
@@ -490,8 +398,7 @@ impl Cache {
 
     /// Entries and bytes of the cache of contexts, roughly.
     pub fn size(&self) -> (u64, u64) {
-        let made = lock(&self.made).bytes;
-        (self.contexts.entry_count(), self.contexts.weighted_size() + u64::try_from(made).unwrap_or(u64::MAX))
+        (self.contexts.entry_count(), self.contexts.weighted_size())
     }
 }
 
@@ -568,12 +475,12 @@ mod tests {
             essential_failed: false,
             refresh_from: Timestamp::MAX,
         };
-        let context = context(&person, address).into();
-        Kept::new(person, Arc::default(), context, [].into_iter(), standings, &cache.tracer)
+        let context = context(&person, address);
+        Kept::new(person, Arc::default(), (&context, 2), [].into_iter(), standings, &cache.tracer)
     }
 
     async fn forget(cache: &Cache, identity: &Identity, address: &str) -> usize {
-        let of = |kept: &Arc<Kept>| context(&kept.person, address).into();
+        let of = |kept: &Kept| context(&kept.person, address);
         cache.forget(&Organization::single(), identity, of).await
     }
 
@@ -655,23 +562,6 @@ mod tests {
         assert!(is_kept(&cache, &by_phone), "the second replaced the first");
         drop(second);
         assert!(cache.shelf.is_empty());
-    }
-
-    #[tokio::test]
-    async fn made_contexts_go_when_there_is_no_room_and_are_made_again() {
-        let cache = Cache::new(&Plan::default(), 64 << 10);
-        let since = cache.epoch(&Organization::single());
-        for n in 0..30 {
-            cache.keep_context(kept(&cache, n, "a@example.org"), since).await;
-        }
-        assert!(lock(&cache.made).bytes <= 8 << 10);
-        let first = get(&cache, 0).await.unwrap();
-        assert!(first.made.load().is_none(), "the longest unused went first");
-        let take = |made: &Made| made.context.clone();
-        let made = cache.made(&first, || context(&first.person, "a@example.org"), take);
-        assert!(Arc::ptr_eq(&made, &cache.made(&first, || unreachable!("it is made"), take)));
-        cache.keep_context(kept(&cache, 30, "a@example.org"), since).await;
-        assert!(first.made.load().is_some(), "what is used stays");
     }
 
     #[test]

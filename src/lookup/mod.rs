@@ -13,8 +13,8 @@ mod readings;
 mod traces;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -70,13 +70,68 @@ impl Purse {
     }
 }
 
-/// The answer: always a context, however little it holds.
-#[derive(Debug, Clone)]
+/// The answer: always a context, however little it holds. What is kept becomes one when somebody wants
+/// more of it than whose it is; the bytes of a context that were made before do.
+#[derive(Clone)]
 pub struct Answer {
-    pub context: Arc<Context>,
+    told: Told,
     pub cache: CacheState,
     /// The same person is asked about so often that no source was asked this time.
     pub burst: bool,
+}
+
+#[derive(Clone)]
+enum Told {
+    Whole(Arc<Context>),
+    Kept { shared: Arc<Shared>, kept: Arc<Kept>, stale: bool, context: OnceLock<Arc<Context>> },
+}
+
+impl Answer {
+    fn whole(context: Arc<Context>, cache: CacheState) -> Self {
+        Self { told: Told::Whole(context), cache, burst: false }
+    }
+
+    pub fn context(&self) -> &Arc<Context> {
+        match &self.told {
+            Told::Whole(context) => context,
+            Told::Kept { shared, kept, stale: false, context } => {
+                context.get_or_init(|| shared.context_of(kept).into())
+            }
+            Told::Kept { shared, kept, stale: true, context } => {
+                context.get_or_init(|| shared.said_to_be_stale(kept).into())
+            }
+        }
+    }
+
+    pub fn organization(&self) -> &Organization {
+        match &self.told {
+            Told::Whole(context) => &context.organization,
+            Told::Kept { kept, .. } => kept.person().organization(),
+        }
+    }
+
+    pub fn identity(&self) -> &Identity {
+        match &self.told {
+            Told::Whole(context) => &context.identity,
+            Told::Kept { kept, .. } => kept.person().identity(),
+        }
+    }
+
+    /// Of the context, unique within the process.
+    pub fn revision(&self) -> u64 {
+        match &self.told {
+            Told::Whole(context) => context.revision,
+            Told::Kept { kept, stale: false, .. } => kept.revision,
+            Told::Kept { kept, stale: true, .. } => kept.stale_revision,
+        }
+    }
+
+    pub fn status(&self) -> LookupStatus {
+        match &self.told {
+            Told::Kept { kept, stale: false, .. } => kept.status,
+            _ => self.context().status,
+        }
+    }
 }
 
 /// Finds out who calls. One per process; cheap to share.
@@ -266,12 +321,8 @@ impl Engine {
         let kept = found.as_ref().filter(|kept| self.shared.made(kept));
         let now = self.shared.clock.now();
         let answer = match kept.map(|kept| (kept, kept.standing(now))) {
-            Some((kept, Standing::Fresh)) => {
-                Answer { context: self.shared.context_of(kept), cache: CacheState::Hit, burst: false }
-            }
-            Some((kept, Standing::Stale)) => {
-                Answer { context: self.shared.said_to_be_stale(kept), cache: CacheState::Stale, burst: false }
-            }
+            Some((kept, Standing::Fresh)) => self.kept(kept, false, CacheState::Hit),
+            Some((kept, Standing::Stale)) => self.kept(kept, true, CacheState::Stale),
             Some((_, Standing::Expired)) | None => self.assembled(whom.person(), ask, found.as_ref(), parent).await,
         };
         if matches!(answer.cache, CacheState::Hit | CacheState::Stale) && kept.is_some_and(|k| now >= k.refresh_from) {
@@ -279,6 +330,11 @@ impl Engine {
         }
         self.shared.metrics.cache(&ask.organization, answer.cache);
         answer
+    }
+
+    fn kept(&self, kept: &Arc<Kept>, stale: bool, cache: CacheState) -> Answer {
+        let (shared, kept, context) = (self.shared.clone(), kept.clone(), OnceLock::new());
+        Answer { told: Told::Kept { shared, kept, stale, context }, cache, burst: false }
     }
 
     /// Joins the assembly of this person or starts one, and waits until it is ready or the
@@ -310,7 +366,7 @@ impl Engine {
         let _ = tokio::time::timeout(ask.deadline, flight.until(|view| view.ready)).await;
         let context = flight.with(|view| view.context(&self.shared, &person));
         self.shared.count_silence(&ask.organization, &context, self.shared.clock.since(from));
-        Answer { context, cache: if joined { CacheState::Joined } else { CacheState::Miss }, burst: false }
+        Answer::whole(context, if joined { CacheState::Joined } else { CacheState::Miss })
     }
 
     /// Nobody waits for it, so it is the first to be left out when there is too much to do.
@@ -343,11 +399,11 @@ impl Engine {
         let label = if spent == Spent::Person { "number" } else { ask.purse.label() };
         self.shared.metrics.miss_refused(&ask.organization, label);
         let now = self.shared.clock.now();
-        let context = match kept.filter(|kept| kept.may_be_shown(now)) {
-            Some(kept) => self.shared.said_to_be_stale(kept),
-            None => self.shared.nobody_asked(person, Skip::Limited),
+        let answer = match kept.filter(|kept| kept.may_be_shown(now)) {
+            Some(kept) => self.kept(kept, true, CacheState::Miss),
+            None => Answer::whole(self.shared.nobody_asked(person, Skip::Limited), CacheState::Miss),
         };
-        Answer { context, cache: CacheState::Miss, burst: spent == Spent::Person }
+        Answer { burst: spent == Spent::Person, ..answer }
     }
 
     /// Drops what is cached of a person, under every number and address that leads there.
@@ -434,32 +490,23 @@ impl Shared {
     }
 
     /// The context of what is kept.
-    fn context_of(&self, kept: &Arc<Kept>) -> Arc<Context> {
-        self.cache.made(kept, || self.made_again(kept), |made| made.context.clone())
-    }
-
-    fn made_again(&self, kept: &Kept) -> Context {
-        let (person, revision, assembled_at, progress) = kept.parts();
-        Context { revision, assembled_at, ..self.merged_by(&kept.recipe, 0, person, &progress) }
+    fn context_of(&self, kept: &Kept) -> Context {
+        let (assembled_at, progress) = kept.parts();
+        Context { assembled_at, ..self.merged_by(&kept.recipe, kept.revision, kept.person(), &progress) }
     }
 
     /// A kept context that is past its fresh window, saying so.
-    fn said_to_be_stale(&self, kept: &Arc<Kept>) -> Arc<Context> {
-        let say = |context: &Context| {
-            let now = self.clock.now();
-            let mut context = context.clone();
-            context.revision = self.next_revision();
-            for report in &mut context.sources {
-                let settings = self.plan.source(report.source);
-                report.stale |= report.read_at.is_some_and(|at| now >= cache::fresh_until(settings, true, at));
-            }
-            if context.sources.iter().any(|report| report.stale) {
-                context.status = LookupStatus::Stale;
-            }
-            Arc::new(context)
-        };
-        let stale = |made: &cache::Made| made.stale.get_or_init(|| say(&made.context)).clone();
-        self.cache.made(kept, || self.made_again(kept), stale)
+    fn said_to_be_stale(&self, kept: &Kept) -> Context {
+        let now = self.clock.now();
+        let mut context = Context { revision: kept.stale_revision, ..self.context_of(kept) };
+        for report in &mut context.sources {
+            let settings = self.plan.source(report.source);
+            report.stale |= report.read_at.is_some_and(|at| now >= cache::fresh_until(settings, true, at));
+        }
+        if context.sources.iter().any(|report| report.stale) {
+            context.status = LookupStatus::Stale;
+        }
+        context
     }
 
     /// A context for which no source was asked, and why.

@@ -90,7 +90,7 @@ impl Court {
             deadline: Duration::from_secs(60),
             purse: Purse::Operator,
         };
-        let context = engine.answer(&ask).await.context;
+        let context = engine.answer(&ask).await.context().clone();
         let names = &self.config.plan.names;
         let lookups = context.sources.iter().flat_map(|source| &source.operations).map(|operation| {
             let word = operation.state.reason().unwrap_or_else(|| operation.state.status().to_owned());

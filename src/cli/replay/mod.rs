@@ -344,7 +344,7 @@ impl Side {
         let from = self.clock.instant();
         let answer = self.engine.answer(&ask).await;
         let took = self.clock.since(from);
-        let (context, plan) = (&answer.context, self.policy.plan());
+        let (context, plan) = (answer.context(), self.policy.plan());
         let ceiling = if self.flow { Ceiling::of_call(trust) } else { Ceiling::Whole };
         let lens = self.policy.lens(self.view, ceiling);
         let told = if self.flow {
