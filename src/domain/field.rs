@@ -324,11 +324,19 @@ const NEVER_PREFIX: &[&str] = &["password", "secret", "passwd"];
 
 /// What a `never` rule compares: lower case, without `_`, `-` and blanks.
 pub fn folded(member: &str) -> String {
+    if member.is_ascii() {
+        let letters = member.bytes().filter(|b| !matches!(b, b'_' | b'-' | b' '));
+        return letters.map(|b| char::from(b.to_ascii_lowercase())).collect();
+    }
     member.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
 }
 
 /// Whether a member's name (the last part of a path) is one of the built-in `never` names.
 pub fn is_never(member: &str) -> bool {
+    // none of them begins otherwise
+    if member.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() && !b"bcipst".contains(&b.to_ascii_lowercase())) {
+        return false;
+    }
     let folded = folded(member);
     NEVER.contains(&folded.as_str()) || NEVER_PREFIX.iter().any(|p| folded.starts_with(p))
 }

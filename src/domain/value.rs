@@ -99,6 +99,10 @@ impl Value {
 /// Empty, or nothing but the words that sloppy templates leave behind: "null", and "undefined
 /// null" where a first name was joined with a last name.
 pub fn text_is_missing(text: &str) -> bool {
+    // nearly every text begins with a letter that says no
+    if text.bytes().next().is_some_and(|b| b.is_ascii_graphic() && !matches!(b, b'n' | b'N' | b'u' | b'U')) {
+        return false;
+    }
     text.split_whitespace().all(|word| word.eq_ignore_ascii_case("null") || word.eq_ignore_ascii_case("undefined"))
 }
 

@@ -89,7 +89,7 @@ impl Item<'_> {
 
     pub fn is_missing(&self) -> bool {
         match self {
-            Self::Text(text) => is_missing(text),
+            Self::Text(text) => text_is_missing(text),
             Self::Value(value) => value.is_missing(),
             _ => false,
         }
@@ -162,11 +162,6 @@ impl Item<'_> {
     }
 }
 
-/// Also several such words, as templates of others write names: `undefined null`.
-fn is_missing(text: &str) -> bool {
-    text_is_missing(text) || (text.len() < 64 && text.split_whitespace().all(text_is_missing))
-}
-
 fn has_type(value: &Value, ty: Type) -> bool {
     matches!(
         (value, ty),
@@ -190,7 +185,7 @@ fn clean(text: &str) -> Option<Value> {
         true => Cow::Borrowed(text),
         false => text.chars().filter(|c| !c.is_control() || *c == '\n').take(MAX_CHARS).collect(),
     };
-    (!is_missing(&text)).then(|| Value::text(text.trim()))
+    (!text_is_missing(&text)).then(|| Value::text(text.trim()))
 }
 
 fn decimal(text: &str) -> Option<Decimal> {

@@ -87,7 +87,7 @@ pub fn without_context(
         attributes.missing.push(name, reason);
     }
     attributes.caller_data = Text(attributes.panel.to_json());
-    bytes(&attributes)
+    bytes(&attributes).into()
 }
 
 /// The six attributes that flows have always read.
@@ -196,8 +196,12 @@ impl Serialize for Members {
 
 impl Serialize for Missing {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let pairs: Vec<_> = self.0.iter().map(|(name, reason)| format!("{name}:{reason}")).collect();
-        s.serialize_str(&pairs.join(","))
+        let mut pairs = String::new();
+        for (name, reason) in &self.0 {
+            let separator = if pairs.is_empty() { "" } else { "," };
+            pairs.extend([separator, name, ":", reason]);
+        }
+        s.serialize_str(&pairs)
     }
 }
 
@@ -289,7 +293,7 @@ impl Reader<'_> {
             call_burst: facts.call_burst,
             payment_info: self.payment(),
             appointments: self.appointments(),
-            caller_data: Text(panel.to_json()),
+            caller_data: Text(String::new()), // the last of all, when it is known what fits
             phone_number: failed.then(|| phone_number(&context.identity)),
             timestamp: failed.then(|| time(context.assembled_at)),
             panel,
@@ -443,7 +447,7 @@ fn fitted(mut attributes: Attributes, budget: &config::Studio) -> Bytes {
     loop {
         let bytes = bytes(&attributes);
         if bytes.len() <= budget.max_chars || !drop_least(&mut attributes) {
-            return bytes;
+            return bytes.into_boxed_slice().into(); // they are kept, what was too much room is not
         }
     }
 }
@@ -494,6 +498,10 @@ fn drop_least(attributes: &mut Attributes) -> bool {
     true
 }
 
-fn bytes(attributes: &Attributes) -> Bytes {
-    serde_json::to_vec(attributes).unwrap_or_default().into()
+fn bytes(attributes: &Attributes) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(2_048);
+    match serde_json::to_writer(&mut bytes, attributes) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
+    }
 }

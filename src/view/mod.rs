@@ -216,10 +216,11 @@ fn shown(id: NameId, view: &View, ceiling: Ceiling, plan: &Plan) -> Shown {
 
 /// The second line behind the sources, which drop these members before anything else sees them.
 fn never(member: &str, configured: &[Arc<str>]) -> bool {
-    is_never(member) || {
-        let folded = folded(member);
-        configured.iter().any(|n| **n == *folded)
-    }
+    is_never(member)
+        || !configured.is_empty() && {
+            let folded = folded(member);
+            configured.iter().any(|n| **n == *folded)
+        }
 }
 
 impl Lens {
@@ -251,12 +252,20 @@ impl Lens {
         (!value.is_missing()).then_some(value)
     }
 
+    fn holds_never(&self, value: &Value) -> bool {
+        match value {
+            Value::Record(members) => members.iter().any(|(member, _)| never(member, &self.never)),
+            Value::List(list) => list.iter().any(|value| self.holds_never(value)),
+            _ => false,
+        }
+    }
+
     fn without_never(&self, value: Value) -> Value {
         match value {
-            Value::Record(members) if members.iter().any(|(m, _)| never(m, &self.never)) => {
+            Value::Record(members) if self.holds_never(&value) => {
                 Value::Record(members.iter().filter(|(m, _)| !never(m, &self.never)).cloned().collect())
             }
-            Value::List(list) if list.iter().any(|v| matches!(v, Value::Record(_))) => {
+            Value::List(list) if list.iter().any(|v| self.holds_never(v)) => {
                 Value::List(list.iter().map(|v| self.without_never(v.clone())).collect())
             }
             other => other,

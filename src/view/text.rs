@@ -7,6 +7,9 @@ use crate::domain::Value;
 /// Text that may stand anywhere in a flow: at most `max` characters on one line, no control or
 /// direction characters, none of `" \ < > & { }`.
 pub fn plain(text: &str, max: usize) -> String {
+    if text.len() <= max && is_plain(text.as_bytes()) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(max * 4));
     let mut count = 0;
     let mut blank = false;
@@ -43,6 +46,19 @@ pub fn plain(text: &str, max: usize) -> String {
         }
     }
     out
+}
+
+/// Nothing of this would be changed; most texts are so.
+fn is_plain(text: &[u8]) -> bool {
+    let mut before = b' ';
+    for &b in text {
+        let kept = b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&' | b'{' | b'}');
+        if !kept && (b != b' ' || before == b' ') {
+            return false;
+        }
+        before = b;
+    }
+    before != b' ' || text.is_empty()
 }
 
 /// Direction marks and other characters that change how text around them is shown. Joiners
