@@ -65,9 +65,8 @@ struct Args {
 /// What all connections know.
 struct Target {
     address: SocketAddr,
-    before: String,
-    names_a_number: bool,
-    after: String,
+    /// The request, cut where a number stands in it.
+    head: Vec<String>,
     expect: Finder<'static>,
     first: u64,
     numbers: u64,
@@ -146,14 +145,11 @@ impl Target {
         let port = authority.port_u16().unwrap_or(80);
         let address = (authority.host(), port).to_socket_addrs()?.next().context("a host without an address")?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let parts = path.split_once("DIGITS");
-        let (before, after) = parts.unwrap_or((path, ""));
         let key = args.key.as_ref().map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\n{key}\r\n");
         Ok(Self {
             address,
-            before: format!("GET {before}"),
-            names_a_number: parts.is_some(),
-            after: format!("{after} HTTP/1.1\r\nHost: {authority}\r\n{key}\r\n"),
+            head: head.split("DIGITS").map(str::to_owned).collect(),
             expect: Finder::new(&args.expect).into_owned(),
             first: args.first,
             numbers: args.numbers.max(1),
@@ -167,11 +163,11 @@ impl Target {
 
     fn write_request(&self, number: u64, into: &mut Vec<u8>) {
         into.clear();
-        into.extend_from_slice(self.before.as_bytes());
-        if self.names_a_number {
-            into.extend_from_slice(numbers::digits(self.first + number % self.numbers).as_bytes());
+        let digits = numbers::digits(self.first + number % self.numbers);
+        for (i, piece) in self.head.iter().enumerate() {
+            into.extend_from_slice(if i == 0 { b"" } else { digits.as_bytes() });
+            into.extend_from_slice(piece.as_bytes());
         }
-        into.extend_from_slice(self.after.as_bytes());
     }
 
     fn is_right(&self, status: u16, body: &[u8]) -> bool {
