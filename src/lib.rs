@@ -13,6 +13,7 @@ pub mod http;
 pub mod lookup;
 pub mod manifest;
 mod meetings;
+pub mod recorded;
 pub mod reload;
 pub mod source;
 pub mod store;

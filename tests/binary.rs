@@ -98,6 +98,12 @@ async fn a_manifest_beside_the_binary_is_a_connector() {
         Some(3)
     );
 
+    let tried = ["connectors", "try", "crm", "+14155550142", config[0], config[1]];
+    assert!(text(&run(&binary, &tried, &[("ACME_KEY", "k")]).stdout).contains("Ann Example"));
+    let nowhere =
+        run(&binary, &["connectors", "try", "cmr", "+14155550142", config[0], config[1]], &[("ACME_KEY", "k")]);
+    assert!(text(&nowhere.stderr).contains("did you mean `crm`"), "{}", text(&nowhere.stderr));
+
     std::fs::write(folder.path().join("connectors/acme.toml"), ACME.replace("phones  ", "phnoes  ")).unwrap();
     let wrong = run(&binary, &["check", config[0], config[1]], &[("ACME_KEY", "k")]);
     let said = text(&wrong.stderr);
@@ -105,13 +111,59 @@ async fn a_manifest_beside_the_binary_is_a_connector() {
     assert!(said.contains("acme.toml") && said.contains("did you mean `phones`"), "{said}");
 }
 
+/// The blocks of docs/connectors.md that name a file are that file.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worked_example_comes_true() {
+    let (_folder, binary) = unpacked();
+    let (folder, page) = (tempfile::tempdir().unwrap(), include_str!("../docs/connectors.md"));
+    let at = |name: &str| folder.path().join(name);
+    for block in page.split("```toml\n# ").skip(1) {
+        let (name, text) = block.split("```").next().unwrap().split_once('\n').unwrap();
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        std::fs::write(at(name), text).unwrap();
+    }
+    let connectors = at("connectors").to_str().unwrap().to_owned();
+    let checked = run(&binary, &["connectors", "check", "acme", "--folder", &connectors], &[]);
+    assert!(checked.status.success(), "{}{}", text(&checked.stdout), text(&checked.stderr));
+    assert!(text(&checked.stdout).contains("3 of 3 cases come true"), "{}", text(&checked.stdout));
+    let config = at("config.toml").to_str().unwrap().to_owned();
+    let checked = run(&binary, &["check", "--config", &config], &[("ACME_KEY", "k")]);
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+    let listed = text(&run(&binary, &["connectors", "list", "--folder", &connectors], &[]).stdout);
+    let acme = listed.lines().find(|line| line.starts_with("acme ")).unwrap().split_whitespace().collect::<Vec<_>>();
+    assert_eq!(acme, ["acme", "Acme", "Desk", "phone", "1", "of", "2", "contact_by_phone", "tickets"]);
+
+    // a recording that is not true any more
+    let wrong = std::fs::read_to_string(at("connectors/acme.toml")).unwrap().replace("\"fullName\"", "\"name\"");
+    std::fs::write(at("connectors/acme.toml"), wrong).unwrap();
+    let checked = run(&binary, &["connectors", "check", "acme", "--folder", &connectors], &[]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(text(&checked.stdout).contains("failed  phone_hit: name is missing"), "{}", text(&checked.stdout));
+}
+
+#[test]
+fn a_manifest_that_is_begun_comes_true_as_it_is() {
+    let (_folder, binary) = unpacked();
+    let folder = tempfile::tempdir().unwrap();
+    let connectors = folder.path().join("connectors").to_str().unwrap().to_owned();
+    let new = ["connectors", "new", "acme", "--base-url", "https://api.acme.example", "--folder", &connectors];
+    assert!(run(&binary, &new, &[]).status.success());
+    let checked = run(&binary, &["connectors", "check", "acme", "--folder", &connectors], &[]);
+    assert!(checked.status.success(), "{}{}", text(&checked.stdout), text(&checked.stderr));
+    let again = run(&binary, &new, &[]);
+    assert!(!again.status.success() && text(&again.stderr).contains("stays as it is"), "{}", text(&again.stderr));
+    let nobodys = run(&binary, &["connectors", "check", "emca", "--folder", &connectors], &[]);
+    assert_eq!(nobodys.status.code(), Some(2));
+}
+
 #[test]
 fn without_anything_it_says_what_to_do() {
     let (_folder, binary) = unpacked();
-    let listed = run(&binary, &["connectors", "list"], &[]);
+    let listed = text(&run(&binary, &["connectors", "list"], &[]).stdout);
+    let listed = listed.lines().skip(1).filter_map(|line| line.split(' ').next()).map(str::to_owned);
     let all = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors")).unwrap();
     let all = all.filter_map(|file| file.unwrap().file_name().to_str()?.strip_suffix(".toml").map(str::to_owned));
-    assert_eq!(text(&listed.stdout).lines().map(str::to_owned).collect::<BTreeSet<_>>(), all.collect::<BTreeSet<_>>());
+    assert_eq!(listed.collect::<BTreeSet<_>>(), all.collect::<BTreeSet<_>>());
     assert!(text(&run(&binary, &["connectors", "show", "hubspot"], &[]).stdout).contains("vendor   = \"hubspot\""));
     assert!(run(&binary, &["check"], &[]).status.success());
     assert!(text(&run(&binary, &["explain"], &[]).stdout).contains("deadline"));

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use tokio_util::task::TaskTracker;
 
@@ -14,6 +15,7 @@ use crate::config::Config;
 use crate::domain::identity::CustomerId;
 use crate::domain::{Email, Identity, LookupStatus, Match, Organization, Phone, SourceState, Value};
 use crate::lookup::{Ask, Engine, Purse};
+use crate::manifest::diagnostic::did_you_mean;
 use crate::telemetry::{Metrics, logging};
 
 pub const EXAMPLES: &str = "\
@@ -38,12 +40,16 @@ pub struct LookupArgs {
     organization: String,
 }
 
-pub async fn run(args: LookupArgs) -> anyhow::Result<ExitCode> {
+/// With `only`, of all sources this one alone is asked.
+pub async fn run(args: LookupArgs, only: Option<&str>) -> anyhow::Result<ExitCode> {
     let loaded = match super::loaded(&args.config)? {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
-    let config = loaded.config;
+    let mut config = loaded.config;
+    if let Some(only) = only {
+        leave_out_all_but(&mut config, only)?;
+    }
     logging::install(&config.logging, super::is_switched_on)?;
     let Some(identity) = identity(&args.who, &config) else {
         anyhow::bail!(
@@ -74,6 +80,17 @@ pub async fn run(args: LookupArgs) -> anyhow::Result<ExitCode> {
         _ if nobody => ExitCode::from(3),
         _ => ExitCode::SUCCESS,
     })
+}
+
+fn leave_out_all_but(config: &mut Config, only: &str) -> anyhow::Result<()> {
+    let plan = Arc::get_mut(&mut config.plan).context("the plan is in use")?;
+    let known: Vec<_> = plan.sources.iter().map(|source| source.name.clone()).collect();
+    if !known.iter().any(|name| **name == *only) {
+        let hint = did_you_mean(only, known.iter().map(|name| &**name)).unwrap_or_default();
+        anyhow::bail!("no source of the configuration is called `{only}`; {hint}");
+    }
+    plan.sources.iter_mut().filter(|source| *source.name != *only).for_each(|source| source.connected = false);
+    Ok(())
 }
 
 fn identity(who: &str, config: &Config) -> Option<Identity> {

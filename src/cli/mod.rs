@@ -1,5 +1,6 @@
 //! The verbs. Parsing of arguments, printing for people, exit codes; no logic of the product.
 
+mod connectors;
 pub mod demo;
 mod health;
 mod lookup;
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Layers, Loaded};
 use crate::domain::Organization;
 use crate::manifest::diagnostic::did_you_mean;
-use crate::manifest::{builtin, pages};
+use crate::manifest::pages;
 use crate::store::audit::{AuditLog, Chain};
 use crate::store::keys::Added;
 use crate::store::{Database, keys};
@@ -69,11 +70,6 @@ const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   caller-context explain
   caller-context explain --config config.toml";
-
-const CONNECTORS_EXAMPLES: &str = "\
-Examples:
-  caller-context connectors list
-  caller-context connectors show hubspot";
 
 const KEYS_EXAMPLES: &str = "\
 Examples:
@@ -132,11 +128,11 @@ enum Verb {
     /// Show the compiled plan: operations, needs, waves, limits, and where each setting is from
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ConfigArgs),
-    /// Show the connectors that can be used
-    #[command(after_help = CONNECTORS_EXAMPLES)]
+    /// Show the connectors that can be used; begin, check and try one of your own
+    #[command(after_help = connectors::EXAMPLES)]
     Connectors {
         #[command(subcommand)]
-        verb: ConnectorsVerb,
+        verb: connectors::ConnectorsVerb,
     },
     /// Make, list and revoke API keys
     #[command(after_help = KEYS_EXAMPLES)]
@@ -168,14 +164,6 @@ struct ConfigArgs {
     /// The configuration; without it, ./config.toml if there is one, else the built-in reference
     #[arg(long, short, env = "CALLER_CONTEXT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-}
-
-#[derive(Subcommand)]
-enum ConnectorsVerb {
-    /// Names of the manifests that are built in
-    List,
-    /// Print a manifest, for instance to start your own from
-    Show { name: String },
 }
 
 #[derive(Subcommand)]
@@ -236,7 +224,7 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Serve(args) => serve(&args).await,
         Verb::Check { explain: Some(code), .. } => Ok(explain_code(&code)),
         Verb::Check { config, explain: None } => Ok(check(&config)),
-        Verb::Lookup(args) => lookup::run(args).await,
+        Verb::Lookup(args) => lookup::run(args, None).await,
         Verb::Replay(args) => Ok(replay::run(args).await),
         Verb::Explain(args) => Ok(match loaded(&args)? {
             Ok(loaded) => {
@@ -245,7 +233,7 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
             }
             Err(code) => code,
         }),
-        Verb::Connectors { verb } => Ok(connectors(&verb)),
+        Verb::Connectors { verb } => connectors::run(verb).await,
         Verb::Keys { verb } => keys(verb).await,
         Verb::Health(args) => health::run(args).await,
         Verb::Audit { config, organization } => verify_audit(&config, &organization).await,
@@ -467,27 +455,6 @@ async fn verify_audit(args: &ConfigArgs, organization: &str) -> anyhow::Result<E
             ExitCode::FAILURE
         }
     })
-}
-
-fn connectors(verb: &ConnectorsVerb) -> ExitCode {
-    match verb {
-        ConnectorsVerb::List => {
-            for (name, _) in builtin::ALL {
-                println!("{name}");
-            }
-            ExitCode::SUCCESS
-        }
-        ConnectorsVerb::Show { name } => match builtin::ALL.iter().find(|(known, _)| known == name) {
-            Some((_, text)) => {
-                print!("{text}");
-                ExitCode::SUCCESS
-            }
-            None => {
-                eprintln!("error: there is no built-in connector `{name}`");
-                ExitCode::from(2)
-            }
-        },
-    }
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use caller_context::domain::Value;
+use crate::domain::Value;
 use serde::Deserialize;
 use toml::Value as Toml;
 
@@ -99,22 +99,28 @@ pub struct Case {
 }
 
 impl Case {
-    /// The cases of a vendor, by name.
-    pub fn all(vendor: &str) -> Vec<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors/tests").join(vendor);
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    /// The cases in a folder, by name.
+    ///
+    /// # Errors
+    /// Which file cannot be read, and why.
+    pub fn all(folder: &Path) -> Result<Vec<Self>, String> {
+        let unreadable = |error| format!("{}: {error}", folder.display());
+        let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+        let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+        let mut paths = paths.map_err(unreadable)?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
         paths.sort();
-        paths.iter().map(|path| Self::read(path)).collect()
+        paths.iter().map(|path| Self::read(path).map_err(|why| format!("{}: {why}", path.display()))).collect()
     }
 
-    fn read(path: &Path) -> Self {
-        let text = std::fs::read_to_string(path).unwrap();
-        let file: File = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let file: File = toml::from_str(&text).map_err(|error| error.to_string())?;
         let mut case = file.case.unwrap_or_default();
         case.connection.entry("region".into()).or_insert_with(|| "US".into());
         let mut expect = file.expect;
-        Self {
-            name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
+        Ok(Self {
+            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
             lookup: case.lookup,
             phone: case.phone,
             email: case.email,
@@ -127,7 +133,7 @@ impl Case {
             admits: file.admits.into_iter().map(|admits| (admits.lookup, admits.calls)).collect(),
             connection: case.connection,
             expect,
-        }
+        })
     }
 
     /// The connection's variables as an inline table.

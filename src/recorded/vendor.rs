@@ -1,10 +1,11 @@
 //! A vendor on loopback that knows nothing but the exchanges of one case.
 
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 use tokio_util::task::TaskTracker;
@@ -35,12 +36,16 @@ struct Request {
 
 impl Vendor {
     /// Listens for as long as its runtime lives.
-    pub async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let vendor = Self { port: listener.local_addr().unwrap().port(), script: Arc::default() };
+    pub async fn start() -> io::Result<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let vendor = Self { port: listener.local_addr()?.port(), script: Arc::default() };
         let router = axum::Router::new().fallback(answer).with_state(vendor.clone());
         TaskTracker::new().spawn(async move { axum::serve(listener, router).await });
-        vendor
+        Ok(vendor)
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn address(&self) -> String {
@@ -50,12 +55,12 @@ impl Vendor {
     /// Knows the exchanges of this case from now on.
     pub fn expect(&self, case: &Case) {
         let exchanges = case.exchanges.clone();
-        *self.script.lock().unwrap() = Script { exchanges, any_order: case.lookup.is_none(), problems: Vec::new() };
+        *self.script() = Script { exchanges, any_order: case.lookup.is_none(), problems: Vec::new() };
     }
 
     /// What was asked wrongly or not at all since.
     pub fn verdict(&self) -> Result<(), String> {
-        let script = self.script.lock().unwrap();
+        let script = self.script();
         if !script.problems.is_empty() {
             return Err(script.problems.join("; "));
         }
@@ -68,7 +73,7 @@ impl Vendor {
 
 async fn answer(State(vendor): State<Vendor>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let request = Request { method, uri, headers, body };
-    let mut script = vendor.script.lock().unwrap();
+    let mut script = vendor.script();
     let candidates = if script.any_order { script.exchanges.len() } else { 1 };
     let differences: Vec<Option<String>> =
         script.exchanges.iter().take(candidates).map(|e| request.differs(e)).collect();
@@ -79,11 +84,13 @@ async fn answer(State(vendor): State<Vendor>, method: Method, uri: Uri, headers:
         return StatusCode::IM_A_TEAPOT.into_response();
     };
     let exchange = script.exchanges.remove(at);
-    let mut response = (StatusCode::from_u16(exchange.status).unwrap(), exchange.response).into_response();
+    let status = StatusCode::from_u16(exchange.status).unwrap_or(StatusCode::IM_A_TEAPOT);
+    let mut response = (status, exchange.response).into_response();
     response.headers_mut().clear();
     for (name, value) in &exchange.response_headers {
-        let name = axum::http::HeaderName::try_from(name).unwrap();
-        response.headers_mut().insert(name, value.parse().unwrap());
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), value.parse()) {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
 }
@@ -91,7 +98,7 @@ async fn answer(State(vendor): State<Vendor>, method: Method, uri: Uri, headers:
 impl Request {
     /// How the request differs from the recorded one.
     fn differs(&self, recorded: &Exchange) -> Option<String> {
-        let (method, path) = recorded.request.split_once(' ').unwrap();
+        let (method, path) = recorded.request.split_once(' ').unwrap_or_default();
         if method != self.method.as_str() || decoded(path) != decoded(self.uri.path()) {
             return Some(format!("not {}", recorded.request));
         }
@@ -101,9 +108,9 @@ impl Request {
         for (name, value) in &recorded.query {
             match value {
                 toml::Value::Array(items) => {
-                    expected.extend(items.iter().map(|v| (name.as_str(), v.as_str().unwrap())))
+                    expected.extend(items.iter().map(|v| (name.as_str(), v.as_str().unwrap_or_default())));
                 }
-                value => expected.push((name, value.as_str().unwrap())),
+                value => expected.push((name, value.as_str().unwrap_or_default())),
             }
         }
         let same = |(name, value): &(&str, &str)| sent.iter().any(|(n, v)| n == name && same_text(value, v));
