@@ -76,7 +76,8 @@ impl Recorded {
         let plan = &self.config.plan;
         let operation = plan.operations.get(*operation).unwrap();
         let source = plan.sources.get(usize::from(operation.source.0)).unwrap();
-        let env = ReadEnv { identity: &self.identity, get: &|_| None, source, never: &plan.never };
+        let env =
+            ReadEnv { identity: &self.identity, get: &|_| None, source, tables: &|_, _| None, never: &plan.never };
         operation.record.read(body.as_bytes(), &env).unwrap()
     }
 

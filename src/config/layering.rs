@@ -11,7 +11,8 @@ use crate::manifest::diagnostic::{Diagnostics, Origin};
 use crate::manifest::tree::{self, Content, Entry, Node, Table};
 
 /// Members of a source that belong to its manifest; all others are settings of the source.
-const MANIFEST: &[&str] = &["base_url", "hosts", "headers", "auth", "limits", "error", "map", "record", "lookup"];
+const MANIFEST: &[&str] =
+    &["base_url", "hosts", "headers", "auth", "limits", "error", "map", "table", "record", "lookup"];
 
 /// One source as written, its layers sorted into settings and changes of the manifest.
 pub struct Settings {

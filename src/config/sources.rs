@@ -174,14 +174,16 @@ impl Common<'_> {
             diagnostics: self.diagnostics(),
             variables: &connection.variables,
             maps: &maps,
+            tables: manifest_reader.node("table").and_then(Node::as_table).filter(|_| engine.is_none()),
             version: connection.version.as_deref(),
             base_url: base_url.as_ref().map(|(url, origin)| (url.as_str(), *origin)),
             headers: manifest_reader.table("headers").map(|headers| headers.table),
             records: manifest_reader.table("record").map(|records| records.table),
             errors: manifest_reader.table("error").map(|errors| errors.table),
         };
-        let operations = Compile { scope, source: id, engine, timeout, limits: &limits, before }
-            .lookups(manifest_reader.entries("lookup"));
+        let compile = Compile { scope, source: id, engine, timeout, limits: &limits, before };
+        let tables = compile.scope.tables.map_or_else(Vec::new, |tables| compile.tables(&tables.entries));
+        let operations = compile.lookups(manifest_reader.entries("lookup"));
         if manifest_reader.entries("lookup").is_empty() {
             let problem = format!("the source `{}` has no lookup", settings.name);
             self.diagnostics().warning("no-lookups", settings.origin, problem, None);
@@ -196,8 +198,15 @@ impl Common<'_> {
         manifest_reader.finish();
         let (upstream, connected) = upstream;
         let source = self.built(section, settings, connector, upstream, connected && connection.complete, timeout);
-        let source =
-            Source { limits, maps, variables: connection.values, region, time_zone: connection.time_zone, ..source };
+        let source = Source {
+            limits,
+            maps,
+            tables,
+            variables: connection.values,
+            region,
+            time_zone: connection.time_zone,
+            ..source
+        };
         Some((source, operations))
     }
 
@@ -255,6 +264,7 @@ impl Common<'_> {
             region: None,
             time_zone: jiff::tz::TimeZone::UTC,
             maps: crate::manifest::template::Maps::default(),
+            tables: Vec::new(),
         };
         let _ = section.reader.node("secondary_of");
         section.finish();

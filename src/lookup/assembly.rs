@@ -279,7 +279,7 @@ impl Assembly {
         };
         let identity = self.whom(operation);
         let attempts = AtomicU8::new(0);
-        let call = Call { plan: plan.clone(), operation: id, identity, phones, values, attempts };
+        let call = Call { plan: plan.clone(), operation: id, table: None, identity, phones, values, attempts };
         let offset = self.shared.clock.since(self.started);
         let flight = (reading_id, self.epoch);
         let asked = Asked { person: self.person.clone(), flight, call, span: self.span.clone() };

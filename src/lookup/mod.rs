@@ -248,7 +248,10 @@ impl Engine {
             let going_on = earlier.filter(|e| Arc::ptr_eq(&e.retries, &retries)).and_then(|e| e.source_like(settings));
             sources.push(match going_on {
                 Some(source) => source,
-                None => Source::new(settings, Upstream::new(settings, &tracker)?, retries.clone(), clock).into(),
+                None => {
+                    Source::new(settings, Upstream::new(settings, &tracker)?, retries.clone(), tracker.clone(), clock)
+                        .into()
+                }
             });
         }
         let marked: BTreeSet<_> = plan.source_ids().filter(|id| plan.source(*id).essential).collect();

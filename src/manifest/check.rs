@@ -39,6 +39,11 @@ pub fn unused(manifest: &Table, diagnostics: &Diagnostics) {
             warn(entry.key_origin, format!("the map `{}`", entry.key));
         }
     }
+    for entry in defined(&["table"]) {
+        if !mentions(&root, "", &|key, text| key == "table" && *text == *entry.key) {
+            warn(entry.key_origin, format!("the table `{}`", entry.key));
+        }
+    }
     for entry in defined(&["record"]) {
         if !mentions(&root, "", &|key, text| key == "reads" && *text == *entry.key) {
             warn(entry.key_origin, format!("the record `{}`", entry.key));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::diagnostic::{Origin, did_you_mean};
 use super::expression::{SOURCES, WORDS};
 use super::language::Language;
-use super::plan::{Limits, Operation, OperationId, Rate, Request, SqlEngine};
+use super::plan::{self, Limits, Operation, OperationId, Rate, Request, SqlEngine};
 use super::reading::{ErrorRules, Record};
 use super::scope::{Need, Scope};
 use super::sql::Statement;
@@ -18,6 +18,9 @@ use crate::domain::{NameId, SourceId, Value, canonical};
 const REQUEST_KEYS: &[&str] = &["get", "post", "sql", "query", "headers", "body", "spellings"];
 const RECORD_KEYS: &[&str] =
     &["records", "reads", "select", "phones", "emails", "where", "rank", "exact", "provides", "list", "error"];
+
+/// Of a table that does not say how long it is used.
+const KEEP: Duration = Duration::from_secs(3_600);
 
 const LEAST_TIMEOUT: Duration = Duration::from_millis(10);
 
@@ -121,6 +124,45 @@ impl Compile<'_> {
             timeout,
         };
         Some(Compiled { operation, origin: entry.key_origin, needs: origins, exact })
+    }
+
+    /// Compiles `[table.<name>]` in file order.
+    pub fn tables(&self, tables: &[Entry]) -> Vec<plan::Table> {
+        // every table is compiled, also after a wrong one
+        tables.iter().filter_map(|entry| self.table(entry)).collect()
+    }
+
+    fn table(&self, entry: &Entry) -> Option<plan::Table> {
+        let reader = Reader::of(&entry.value, self.scope.diagnostics)?;
+        let keep = reader.duration("keep").unwrap_or(KEEP);
+        let bucket = self.bucket(&reader);
+        let timeout = self.own_timeout(&reader);
+        let name = self.scope.own(self.scope.source, &format!("table.{}", entry.key));
+        let record = Record::of_table(&reader, name, &self.scope);
+        let request = record.as_ref().and_then(|record| HttpRequest::compile(&reader, &[], record, &self.scope));
+        let errors = ErrorRules::compile(&reader, &self.scope);
+        if request.is_none() || errors.is_none() {
+            // What could not be compiled has left its keys unread.
+            for key in REQUEST_KEYS.iter().chain(RECORD_KEYS) {
+                let _ = reader.node(key);
+            }
+        }
+        reader.finish();
+        let operation = Operation {
+            source: self.source,
+            name: entry.key.clone(),
+            needs: Vec::new(),
+            inputs: Vec::new(),
+            fallback_of: None,
+            request: Request::Http(Box::new(request?)),
+            spellings: Vec::new(),
+            record: record?,
+            errors: errors?,
+            provides: Vec::new(),
+            bucket,
+            timeout,
+        };
+        Some(plan::Table { name: entry.key.clone(), operation, keep })
     }
 
     fn needs(&self, reader: &Reader<'_>, entry: &Entry) -> (Vec<Need>, Vec<Origin>) {

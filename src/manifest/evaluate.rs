@@ -115,7 +115,10 @@ impl Expression {
             items = items.iter().filter_map(cut).collect();
         }
         if let Some(name) = &self.map {
-            items = mapped(&items, |key| place.env.source.maps.lookup(name, key));
+            items = mapped(&items, |key| place.env.source.maps.lookup(name, key).cloned());
+        }
+        if let Some(name) = &self.table {
+            items = mapped(&items, |key| (place.env.tables)(name, key));
         }
         if let Some(test) = &self.test {
             items = SmallVec::from_iter([Item::Value(Value::Bool(test.passes(&items, place.env.get)))]);
@@ -173,7 +176,7 @@ fn cut<'t>(text: &'t str, left: &str, right: &str) -> Option<&'t str> {
     if right.is_empty() { Some(rest) } else { Some(rest.split_once(right)?.0) }
 }
 
-fn mapped<'v, 'o>(items: &Items<'_>, entry: impl Fn(&str) -> Option<&'v Value>) -> Items<'o> {
-    let lookup = |item: &Item<'_>| entry(item.text()?.trim()).cloned().map(Item::Value);
+fn mapped<'o>(items: &Items<'_>, entry: impl Fn(&str) -> Option<Value>) -> Items<'o> {
+    let lookup = |item: &Item<'_>| entry(item.text()?.trim()).map(Item::Value);
     items.iter().filter(|item| !item.is_missing()).filter_map(lookup).collect()
 }

@@ -27,6 +27,7 @@ pub(super) const WORDS: &[&str] = &[
     "value",
     "between",
     "map",
+    "table",
     "as",
     "in_currency",
     "equals",
@@ -41,6 +42,7 @@ pub(super) struct Expression {
     /// What stands after the last of the first text and before the next of the second.
     pub between: Option<[Box<str>; 2]>,
     pub map: Option<Arc<str>>,
+    pub table: Option<Arc<str>>,
     pub test: Option<Test>,
     pub spelt: Option<Spelt>,
     /// Where the currency of an amount in minor units is.
@@ -99,6 +101,8 @@ pub(super) struct Shapes {
     pub element: Option<Shape>,
     /// Paths of the record, for `select`.
     pub used: Vec<Vec<Step>>,
+    /// Tables that values are looked up in.
+    pub tables: Vec<Arc<str>>,
 }
 
 /// What expressions are compiled with.
@@ -160,7 +164,16 @@ impl Expression {
         match &node.value {
             Content::Text(path) => {
                 let source = Source::Slot(paths.slot(path, node.origin)?);
-                Some(Self { source, between: None, map: None, test: None, spelt: None, currency: None, ty })
+                Some(Self {
+                    source,
+                    ty,
+                    between: None,
+                    map: None,
+                    table: None,
+                    test: None,
+                    spelt: None,
+                    currency: None,
+                })
             }
             Content::Table(_) => Self::of_table(node, ty, paths),
             _ => {
@@ -188,6 +201,9 @@ impl Expression {
         let test = Test::compile(&reader, paths)?;
         let at = reader.node("map").map_or(node.origin, |n| n.origin);
         let map = reader.text("map").map(|name| paths.cx.scope.map(name, at).ok_or(())).transpose().ok()?;
+        let at = reader.node("table").map_or(node.origin, |n| n.origin);
+        let table = reader.text("table").map(|name| paths.cx.scope.table(name, at).ok_or(())).transpose().ok()?;
+        paths.shapes.borrow_mut().tables.extend(table.clone());
         let spelt = spelt(&reader, paths)?;
         let between = between(&reader)?;
         let currency = match reader.node("in_currency") {
@@ -200,7 +216,7 @@ impl Expression {
             return None;
         }
         // what is mapped or tested keeps the type it came with until then
-        let changed = map.is_some() || test.is_some() || spelt.is_some() || between.is_some();
+        let changed = map.is_some() || table.is_some() || test.is_some() || spelt.is_some() || between.is_some();
         let of = if changed { Type::Any } else { entry_type(ty) };
         let source = Source::compile(&reader, of, paths)?;
         reader.finish();
@@ -224,7 +240,7 @@ impl Expression {
             paths.cx.error("field-type", node.origin, message, "");
             return None;
         }
-        Some(Self { source, between, map, test, spelt, currency, ty })
+        Some(Self { source, between, map, table, test, spelt, currency, ty })
     }
 }
 

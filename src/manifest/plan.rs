@@ -55,6 +55,17 @@ pub struct Source {
     pub region: Option<Arc<str>>,
     pub time_zone: jiff::tz::TimeZone,
     pub maps: Maps,
+    pub tables: Vec<Table>,
+}
+
+/// Reference data of a vendor (stages, users): key -> value.
+#[derive(Debug, PartialEq)]
+pub struct Table {
+    pub name: Arc<str>,
+    /// Reads one list, of `id` and `value`.
+    pub operation: Operation,
+    /// How long it is used before it is loaded again.
+    pub keep: Duration,
 }
 
 /// What a source is to its users; decides its default timeout and its place in the merge.
@@ -101,12 +112,16 @@ impl Source {
             && self.region == other.region
             && self.time_zone == other.time_zone
             && self.maps == other.maps
+            && self.tables == other.tables
             && self.upstream.place() == other.upstream.place()
     }
 
     /// Whether the other is reached in the same way, with the same credentials and limits.
     pub fn reached_like(&self, other: &Self) -> bool {
-        self.upstream == other.upstream && self.limits == other.limits && self.breaker == other.breaker
+        self.upstream == other.upstream
+            && self.limits == other.limits
+            && self.breaker == other.breaker
+            && self.tables == other.tables
     }
 }
 

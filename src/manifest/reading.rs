@@ -18,7 +18,9 @@ use crate::domain::{Email, Hit, Identity, NameId, Phone, Reading, Value, canonic
 pub(super) const PHONE: NameId = canonical("phone");
 pub(super) const EMAIL: NameId = canonical("email");
 /// Entries of a list field.
-const MAX_ENTRIES: usize = 10;
+pub(super) const MAX_ENTRIES: usize = 10;
+/// Rows of a table.
+pub(super) const MAX_ROWS: usize = 1_000;
 /// Different people in one answer: beyond that it is no search for a caller, and comparing each
 /// with each takes time.
 const MAX_PEOPLE: usize = 50;
@@ -42,6 +44,8 @@ pub struct Record {
     pub(super) exact_person: bool,
     pub(super) select: Vec<Arc<str>>,
     pub(super) gives: Vec<NameId>,
+    /// The tables that values are looked up in.
+    pub(super) tables: Vec<Arc<str>>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -53,6 +57,7 @@ pub(super) struct List {
     pub(super) conditions: Vec<Expression>,
     /// In the order of the vocabulary.
     pub(super) items: Vec<(Arc<str>, Expression)>,
+    pub(super) most: usize,
 }
 
 #[derive(Debug, PartialEq)]
@@ -68,6 +73,8 @@ pub struct ReadEnv<'a> {
     /// The operation's inputs.
     pub get: &'a dyn Fn(NameId) -> Option<&'a Value>,
     pub source: &'a Source,
+    /// What stands in a table of the source under a key, as far as it is loaded.
+    pub tables: &'a dyn Fn(&str, &str) -> Option<Value>,
     /// Folded member names that are never taken in, beside the built-in ones.
     pub never: &'a [Arc<str>],
 }
@@ -109,6 +116,11 @@ impl Record {
     /// The fields and own ids that a reading may hold.
     pub fn provides(&self) -> &[NameId] {
         &self.gives
+    }
+
+    /// The tables of its source that it is read with.
+    pub fn tables(&self) -> &[Arc<str>] {
+        &self.tables
     }
 
     /// The member names that `{select}` asks for.
@@ -322,7 +334,7 @@ impl List {
 
     /// Without an id it is no entry; one that is there already is not repeated.
     fn entry(&self, place: Place<'_, '_>, entries: &mut Vec<Value>) {
-        if entries.len() >= MAX_ENTRIES || !place.passes(&self.conditions) {
+        if entries.len() >= self.most || !place.passes(&self.conditions) {
             return;
         }
         let members: Vec<_> = self.items.iter().filter_map(|(name, e)| Some((name.clone(), e.value(place)?))).collect();

@@ -8,7 +8,7 @@ use super::diagnostic::{Origin, did_you_mean};
 use super::expression::{Expression, Paths, Shapes, WORDS};
 use super::hole::Context;
 use super::path::{Shape, Step};
-use super::reading::{EMAIL, List, PHONE, Rank, Record};
+use super::reading::{EMAIL, List, MAX_ENTRIES, MAX_ROWS, PHONE, Rank, Record};
 use super::scope::{Need, Scope};
 use super::tree::{Entry, Node, Reader};
 use crate::domain::field::{Kind, is_never};
@@ -52,6 +52,35 @@ impl Record {
             shared.finish();
         }
         record
+    }
+}
+
+impl Record {
+    /// Compiles a `[table.<name>]`: a list of `id` and `value` under a name of its own.
+    pub(super) fn of_table(table: &Reader<'_>, name: NameId, scope: &Scope<'_>) -> Option<Record> {
+        let cx = Context::new(scope, &[]);
+        let mut compiler = Compiler {
+            paths: Paths { cx: &cx, shapes: RefCell::default() },
+            record: Record::default(),
+            from: Vec::new(),
+            sound: true,
+        };
+        let mut items = Vec::new();
+        for (key, member) in [("key", "id"), ("value", "value")] {
+            let Some(node) = table.node(key) else {
+                table.missing(key);
+                compiler.sound = false;
+                continue;
+            };
+            match Expression::compile(node, Type::Text, &compiler.paths) {
+                Some(expression) => items.push((member.into(), expression)),
+                None => compiler.sound = false,
+            }
+        }
+        let records = table.node("records");
+        let rows = List { field: name, from: None, conditions: Vec::new(), items, most: MAX_ROWS };
+        compiler.record.lists.push(rows);
+        compiler.finish(records, table, None)
     }
 }
 
@@ -248,7 +277,7 @@ impl<'a> Compiler<'a> {
             self.from.len() - 1
         });
         self.record.lists.retain(|list| list.field != field);
-        self.record.lists.push(List { field, from, conditions: conditions?, items: items? });
+        self.record.lists.push(List { field, from, conditions: conditions?, items: items?, most: MAX_ENTRIES });
         Some(())
     }
 
@@ -312,7 +341,7 @@ impl<'a> Compiler<'a> {
             Some(node) => self.paths.path(operation.text("records")?, node.origin)?,
             None => Vec::new(),
         };
-        let Shapes { record: mut shape, used, .. } = self.paths.shapes.take();
+        let Shapes { record: mut shape, used, tables, .. } = self.paths.shapes.take();
         for (steps, element) in self.from {
             shape.list(&steps, element);
         }
@@ -321,6 +350,9 @@ impl<'a> Compiler<'a> {
         let names = self.paths.cx.scope.names.borrow();
         let mut record = self.record;
         record.shape = root;
+        record.tables = tables;
+        record.tables.sort_unstable();
+        record.tables.dedup();
         if let Some(pattern) = select {
             record.select = selected(pattern, &used);
         }

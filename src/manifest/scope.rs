@@ -29,6 +29,8 @@ pub struct Scope<'a> {
     pub diagnostics: &'a Diagnostics,
     pub variables: &'a [Variable],
     pub maps: &'a Maps,
+    /// `[table]`, by name.
+    pub tables: Option<&'a Table>,
     /// What `{version}` stands for.
     pub version: Option<&'a str>,
     /// A template; references are resolved. Without one nothing that is sent can be compiled.
@@ -107,12 +109,23 @@ impl Scope<'_> {
         None
     }
 
+    /// The `[table.<name>]` of that name.
+    pub fn table(&self, name: &str, origin: Origin) -> Option<Arc<str>> {
+        let known = self.tables.map_or(&[][..], |tables| &tables.entries).iter().map(|entry| &entry.key);
+        if let Some(found) = known.clone().find(|known| &***known == name) {
+            return Some(Arc::clone(found));
+        }
+        let help = did_you_mean(name, known.map(|known| &**known));
+        self.diagnostics.error_help("unknown-name", origin, format!("there is no `[table.{name}]`"), help);
+        None
+    }
+
     /// The variable of the connection that is called so.
     pub fn variable(&self, text: &str) -> Option<&Variable> {
         self.variables.iter().find(|v| &*v.text == text)
     }
 
-    fn own(&self, source: &str, name: &str) -> NameId {
+    pub(super) fn own(&self, source: &str, name: &str) -> NameId {
         let text = format!("{source}.{name}");
         self.names.borrow_mut().intern(&text, Type::Any, Kind::Own { source: source.into() })
     }

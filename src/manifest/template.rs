@@ -295,6 +295,7 @@ mod tests {
             ("get = '/a'\nprovides.name = { path = 'a', join = ['b'] }", &["one-source: join"]),
             ("get = '/a'\nprovides.name = { map = 'x' }", &["one-source: { map = 'x' }"]),
             ("get = '/a'\nprovides.name = { path = 'a', map = 'x' }", &["unknown-name: 'x'"]),
+            ("get = '/a'\nprovides.name = { path = 'a', table = 'x' }", &["unknown-name: 'x'"]),
             ("get = '/a'\nprovides.name = { path = 'a', pats = 'x' }", &["unknown-key: pats"]),
             ("get = '/a'\nprovides.name = { path = 'a', as = 'cents' }", &["field-type: { path = 'a', as = 'cents' }"]),
             (

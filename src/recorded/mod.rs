@@ -6,8 +6,10 @@ mod vendor;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
+use tower::retry::budget::TpsBudget;
 
 use crate::clock::Clock;
 use crate::config::{Config, Layers, Loaded, load};
@@ -18,7 +20,7 @@ use crate::lookup::{Ask, Engine, Purse};
 use crate::manifest::plan::{Operation, OperationId, Plan};
 use crate::manifest::reading::ReadEnv;
 use crate::source::quota::Quota;
-use crate::source::{Call, CallError, Said, Upstream};
+use crate::source::{Call, CallError, Said, Source, Upstream};
 use crate::telemetry::metrics::Metrics;
 
 pub use case::Case;
@@ -85,11 +87,13 @@ impl Bench {
             _ => Arc::from([]),
         };
         let (values, attempts) = (values.into(), Default::default());
-        let call = Call { plan: plan.clone(), operation: id, identity, phones, values, attempts };
-        let upstream = Upstream::new(plan.source(operation.source), &TaskTracker::new()).map_err(|e| e.to_string())?;
-        let clock = Clock::system();
-        let quota = Quota::new(&plan.source(operation.source).limits, clock);
-        let said = upstream.call(&call, &quota, clock.now()).await;
+        let call = Call { plan: plan.clone(), operation: id, table: None, identity, phones, values, attempts };
+        let (settings, tracker) = (plan.source(operation.source), TaskTracker::new());
+        let upstream = Upstream::new(settings, &tracker).map_err(|e| e.to_string())?;
+        // nothing is asked twice
+        let retries = Arc::new(TpsBudget::new(Duration::from_secs(1), 0, 0.0));
+        let source = Arc::new(Source::new(settings, upstream, retries, tracker, Clock::system()));
+        let said = source.call(&call).await;
         let (outcome, reason, reading) = match said {
             Ok(Said::Found(reading)) => ("found", None, Some(reading)),
             Ok(Said::NotFound) => ("not_found", None, None),
@@ -117,7 +121,13 @@ impl Bench {
     /// Reads the last answer again, for the count that a reading does not carry.
     fn compare_unreadable(&self, call: &Call, case: &Case) -> Result<(), String> {
         let Some(last) = case.exchanges.last() else { return Ok(()) };
-        let env = ReadEnv { identity: &call.identity, get: &|name| call.get(name), source: call.source(), never: &[] };
+        let env = ReadEnv {
+            identity: &call.identity,
+            get: &|name| call.get(name),
+            source: call.source(),
+            tables: &|_, _| None,
+            never: &[],
+        };
         let read = call.operation().record.read(last.response.as_bytes(), &env);
         let unreadable = read.map_or(0, |read| read.unreadable_fields);
         if unreadable != case.unreadable_fields {
@@ -137,7 +147,7 @@ impl Bench {
             organization,
             identity,
             inputs: Arc::from([]),
-            deadline: std::time::Duration::from_secs(9),
+            deadline: Duration::from_secs(9),
             purse: Purse::Operator,
         };
         let context = engine.answer(&ask).await.context().clone();

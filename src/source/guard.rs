@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use tower::retry::budget::Budget;
 use tower::retry::budget::TpsBudget;
 
 use super::breaker::{Breaker, State};
 use super::quota::Quota;
+use super::tables::Tables;
 use super::{Call, CallError, Said, Upstream};
 use crate::clock::Clock;
 use crate::domain::{Failure, Skip};
@@ -24,12 +26,20 @@ pub struct Source {
     concurrency: usize,
     quota: Quota,
     retries: Arc<TpsBudget>,
-    clock: Clock,
+    pub(super) tables: Tables,
+    pub(super) tracker: TaskTracker,
+    pub(super) clock: Clock,
 }
 
 impl Source {
     /// `retries` is shared by all sources: extra calls are a share of all calls.
-    pub fn new(settings: &plan::Source, upstream: Upstream, retries: Arc<TpsBudget>, clock: Clock) -> Self {
+    pub fn new(
+        settings: &plan::Source,
+        upstream: Upstream,
+        retries: Arc<TpsBudget>,
+        tracker: TaskTracker,
+        clock: Clock,
+    ) -> Self {
         let concurrency = settings.limits.concurrency.max(1);
         Self {
             upstream,
@@ -38,12 +48,21 @@ impl Source {
             concurrency,
             quota: Quota::new(&settings.limits, clock),
             retries,
+            tables: Tables::new(settings),
+            tracker,
             clock,
         }
     }
 
     /// Asks the upstream, if it may be asked.
-    pub async fn call(&self, call: &Call) -> Result<Said, CallError> {
+    pub async fn call(self: &Arc<Self>, call: &Call) -> Result<Said, CallError> {
+        if !call.operation().record.tables().is_empty() {
+            self.provide(call).await;
+        }
+        self.guarded(call).await
+    }
+
+    pub(super) async fn guarded(&self, call: &Call) -> Result<Said, CallError> {
         // an ill source is not asked, and is known to be ill at once
         let Some(pass) = self.breaker.enter() else { return Err(Skip::Tripped.into()) };
         let answer = self.with_permit(call).await;
@@ -103,7 +122,7 @@ impl Source {
 
     async fn ask(&self, call: &Call) -> Result<Said, CallError> {
         call.attempts.fetch_add(1, Ordering::Relaxed);
-        self.upstream.call(call, &self.quota, self.clock.now()).await
+        self.upstream.call(call, &self.tables, &self.quota, self.clock.now()).await
     }
 
     pub fn breaker(&self) -> State {

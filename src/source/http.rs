@@ -17,6 +17,7 @@ use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::ExposeSecret;
 
+use super::tables::Tables;
 use super::{Call, CallError, Said};
 use crate::domain::{Failure, Skip};
 use crate::manifest::plan::{self, Auth};
@@ -76,13 +77,13 @@ impl HttpUpstream {
     }
 
     /// Sends a rendered request and reads its answer.
-    pub async fn ask(&self, call: &Call, prepared: Prepared) -> Result<Said, CallError> {
+    pub async fn ask(&self, call: &Call, tables: &Tables, prepared: Prepared) -> Result<Said, CallError> {
         let plan::Upstream::Http(settings) = &call.source().upstream else { return Err(Skip::Invalid.into()) };
         if !host_is_allowed(&prepared.url, settings) {
             return Err(Skip::Invalid.into());
         }
         let answer = self.send(prepared, settings.max_answer_bytes).await?;
-        read(call, &answer)
+        read(call, tables, &answer)
     }
 
     async fn send(&self, prepared: Prepared, max_bytes: usize) -> Result<Answer, CallError> {
@@ -134,7 +135,7 @@ fn unzipped(body: &[u8], max_bytes: usize) -> Result<Bytes, CallError> {
 }
 
 /// The vendor's answer as one of our words.
-fn read(call: &Call, answer: &Answer) -> Result<Said, CallError> {
+fn read(call: &Call, tables: &Tables, answer: &Answer) -> Result<Said, CallError> {
     let operation = call.operation();
     let class = operation.errors.classify(answer.status, &answer.body);
     let ambiguous = match class {
@@ -160,7 +161,7 @@ fn read(call: &Call, answer: &Answer) -> Result<Said, CallError> {
     if !says_json(&answer.headers) {
         return Err(Failure::Unreadable.into()); // a login page, most often
     }
-    let read = call.reading(|env| operation.record.read(&answer.body, env));
+    let read = call.reading(tables, |env| operation.record.read(&answer.body, env));
     let mut read = read.map_err(|e| CallError::failed(Failure::Unreadable, e))?;
     read.reading.ambiguous |= ambiguous;
     Ok(super::said(read))

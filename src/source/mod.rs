@@ -9,6 +9,7 @@ mod postgres;
 pub mod quota;
 pub mod sql;
 mod sqlite;
+mod tables;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -17,17 +18,21 @@ use std::sync::atomic::AtomicU8;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::identity::CustomerId;
 use crate::domain::{Failure, Identity, NameId, Phone, Reading, Skip, Spelling, Value};
 use crate::manifest::plan::{self, Operation, OperationId, Plan, Request};
 use crate::manifest::reading::{Read, ReadEnv};
 use crate::manifest::template::{Env, PhoneUse};
 
 pub use guard::Source;
+use tables::Tables;
 
 /// One call of one operation. Never printed, it holds the caller's number.
 pub struct Call {
     pub plan: Arc<Plan>,
     pub operation: OperationId,
+    /// Instead of it, this table of its source.
+    pub table: Option<usize>,
     /// Whom the hits must prove to be.
     pub identity: Identity,
     /// The number and its national variants; empty when the operation uses none.
@@ -39,13 +44,33 @@ pub struct Call {
 }
 
 impl Call {
-    #[expect(clippy::indexing_slicing, reason = "an OperationId is only made by its Plan")]
     pub fn operation(&self) -> &Operation {
+        match self.table.and_then(|at| self.source().tables.get(at)) {
+            Some(table) => &table.operation,
+            None => self.lookup(),
+        }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "an OperationId is only made by its Plan")]
+    fn lookup(&self) -> &Operation {
         &self.plan.operations[usize::from(self.operation.0)]
     }
 
     pub fn source(&self) -> &plan::Source {
-        self.plan.source(self.operation().source)
+        self.plan.source(self.lookup().source)
+    }
+
+    /// A call for a table that this one's answer is read with. Nothing of the person is in it.
+    fn of_table(&self, at: usize) -> Self {
+        Self {
+            plan: self.plan.clone(),
+            operation: self.operation,
+            table: Some(at),
+            identity: Identity::CustomerId(CustomerId("".into())),
+            phones: [].into(),
+            values: [].into(),
+            attempts: AtomicU8::default(),
+        }
     }
 
     pub fn get(&self, name: NameId) -> Option<&Value> {
@@ -64,11 +89,12 @@ impl Call {
     }
 
     /// Reads an answer to this call.
-    fn reading<R>(&self, read: impl FnOnce(&ReadEnv<'_>) -> R) -> R {
+    fn reading<R>(&self, tables: &Tables, read: impl FnOnce(&ReadEnv<'_>) -> R) -> R {
         read(&ReadEnv {
             identity: &self.identity,
             get: &|name| self.get(name),
             source: self.source(),
+            tables: &|table, key| tables.value(table, key),
             never: &self.plan.never,
         })
     }
@@ -135,9 +161,15 @@ impl Upstream {
 
     /// Asks once, or once per variant and spelling of the number until there is a hit. The guard has
     /// taken the first request out of the quota; each further one is taken here.
-    pub async fn call(&self, call: &Call, quota: &quota::Quota, now: Timestamp) -> Result<Said, CallError> {
+    async fn call(
+        &self,
+        call: &Call,
+        tables: &Tables,
+        quota: &quota::Quota,
+        now: Timestamp,
+    ) -> Result<Said, CallError> {
         if call.operation().phone_use() != PhoneUse::One || call.phones.is_empty() {
-            return self.ask(call, &call.phones, None, now).await;
+            return self.ask(call, tables, &call.phones, None, now).await;
         }
         let spellings = match call.operation().spellings.as_slice() {
             [] => &[Spelling::E164],
@@ -148,7 +180,7 @@ impl Upstream {
                 if i + j > 0 && !quota.take(call.operation().bucket.as_deref()) {
                     return Err(Skip::Limited.into());
                 }
-                let said = self.ask(call, std::slice::from_ref(phone), Some(*spelling), now).await?;
+                let said = self.ask(call, tables, std::slice::from_ref(phone), Some(*spelling), now).await?;
                 if matches!(said, Said::Found(_)) {
                     return Ok(said);
                 }
@@ -160,6 +192,7 @@ impl Upstream {
     async fn ask(
         &self,
         call: &Call,
+        tables: &Tables,
         phones: &[Phone],
         spelling: Option<Spelling>,
         now: Timestamp,
@@ -167,14 +200,14 @@ impl Upstream {
         match (self, &call.operation().request) {
             (Self::Http(http), Request::Http(request)) => {
                 let prepared = call.rendering(phones, spelling, now, |env| request.render(env))?;
-                http.ask(call, prepared).await
+                http.ask(call, tables, prepared).await
             }
             (Self::Sql(pool), Request::Sql(statement)) => {
                 let spellings = &call.operation().spellings;
                 let bound = call.rendering(phones, spelling, now, |env| statement.bind(env, spellings));
                 // boxed: the way through a driver is long, and calls over HTTP should not carry room for it
                 let rows = Box::pin(pool.query(&bound)).await?;
-                Ok(said(call.reading(|env| call.operation().record.read_rows(rows, env))))
+                Ok(said(call.reading(tables, |env| call.operation().record.read_rows(rows, env))))
             }
             _ => Err(Skip::Invalid.into()), // the plan pairs them
         }

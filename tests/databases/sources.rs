@@ -144,6 +144,7 @@ fn source(upstream: SqlUpstream) -> Source {
         region: None,
         time_zone: jiff::tz::TimeZone::UTC,
         maps: Maps::default(),
+        tables: Vec::new(),
     }
 }
 

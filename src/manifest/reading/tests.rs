@@ -116,7 +116,7 @@ fn select_asks_for_what_is_read() {
 /// One operation about a customer, from `provides` and an answer.
 fn fields(provides: &str, body: &str) -> String {
     let text = format!(
-        "needs = ['customer_id']\nget = '/x'\nrecords = 'r'\n{provides}\n[map.tier]\ng = 'Gold'\n'*' = 'Other'\n[map.only]\ng = true"
+        "needs = ['customer_id']\nget = '/x'\nrecords = 'r'\n{provides}\n[map.tier]\ng = 'Gold'\n'*' = 'Other'\n[map.only]\ng = true\n[table.stages]"
     );
     let trial = compile(&text).unwrap_or_else(|problems| panic!("{problems:?} in {provides}"));
     let trial = trial.with("customer_id", Value::text("Q"));
@@ -132,7 +132,7 @@ fn expressions() {
     let body = r#"{"top":"t","r":{"a":"x","n":478,"big":12345678901234567.89,"t":true,"nul":null,"und":"undefined",
         "kv":"v1=one, v2=two;v1=three","url":"https://e.com/c/77?x","g":"G","st":"Won","xs":[{"v":1.5,"k":"p"},{"v":2,"k":"q"},{"v":null,"k":"p"}],
         "ts":["2026-01-02T00:00:00Z","2026-03-01T00:00:00+0100"],"o":{"m1":"u","m2":"w"},"odd name":"o","d":"2026-02-03","mails":["a@e.com","bad","B@e.com"],
-        "services":["repair","Wash"],"cents":1999,"cur":"jpy","bhd":"BHD","bal":-1999,"at":[1795269600,1795183200],"us":"11/27/2026","id":"i/1","e":[]}}"#;
+        "services":["repair","Wash"],"cents":1999,"cur":"jpy","bhd":"BHD","bal":-1999,"at":[1795269600,1795183200],"us":"11/27/2026","stage":7,"id":"i/1","e":[]}}"#;
     let table = [
         ("provides.name = 'a'", "name=x"),
         (r#"provides.name = "'odd name'""#, "name=o"),
@@ -157,6 +157,9 @@ fn expressions() {
         ("provides.account_status = { path = 'nul', map = 'tier' }", ""),
         ("provides.vip = { path = 'g', map = 'only' }", "vip=true"),
         ("provides.vip = { path = 'a', map = 'only' }", ""),
+        ("provides.name = { path = 'stage', table = 'stages' }", "name=Won soon"),
+        ("provides.name = { path = 'n', table = 'stages' }", ""),
+        ("provides.name = { first_of = [{ path = 'n', table = 'stages' }, 'n'] }", "name=478"),
         ("provides.vip = 't'", "vip=true"),
         ("provides.vip = { path = 'a', equals = 'X' }", "vip=true"),
         ("provides.vip = { path = 'n', equals = 478 }", "vip=true"),

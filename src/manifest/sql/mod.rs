@@ -167,6 +167,7 @@ mod tests {
             files: &files,
             diagnostics: &diagnostics,
             variables: &[],
+            tables: None,
             maps: &maps,
             version: None,
             base_url: None,
