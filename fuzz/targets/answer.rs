@@ -110,6 +110,7 @@ fn read(operation: &Operation, body: &[u8]) -> Result<Read, caller_context::mani
             identity: &identity(operation),
             get: &|name| values.iter().find(|(known, _)| *known == name).map(|(_, value)| value),
             source: STAGE.config.plan.source(operation.source),
+            tables: &|_, _| None,
             never: &STAGE.config.plan.never,
         },
     )

@@ -9,6 +9,7 @@ pub mod faults;
 pub mod hubspot;
 pub mod inventory;
 pub mod payments;
+pub mod pipedrive;
 pub mod salesforce;
 pub mod soql;
 pub mod standin;

@@ -44,6 +44,7 @@ vendors! {
     "hubspot" hubspot::Hubspot
     "inventory" inventory::Inventory
     "payments" payments::Payments
+    "pipedrive" pipedrive::Pipedrive
     "salesforce" salesforce::Salesforce
     "zendesk" zendesk::Zendesk
 }

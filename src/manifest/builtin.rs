@@ -3,6 +3,7 @@
 /// Vendor and text.
 pub const ALL: &[(&str, &str)] = &[
     ("hubspot", include_str!("../../connectors/hubspot.toml")),
+    ("pipedrive", include_str!("../../connectors/pipedrive.toml")),
     ("salesforce", include_str!("../../connectors/salesforce.toml")),
     ("zendesk", include_str!("../../connectors/zendesk.toml")),
 ];

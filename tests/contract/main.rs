@@ -4,6 +4,7 @@
 
 mod court;
 mod hubspot;
+mod pipedrive;
 mod prism;
 mod recorder;
 mod salesforce;

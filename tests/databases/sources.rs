@@ -100,6 +100,7 @@ pub fn bound(
         diagnostics: &diagnostics,
         variables: &[],
         maps: &maps,
+        tables: None,
         version: None,
         base_url: None,
         headers: None,
