@@ -16,7 +16,7 @@ use super::vocabulary::is_name;
 use crate::domain::field::Kind;
 use crate::domain::{NameId, Names, Type, Value};
 use crate::manifest::diagnostic::{Diagnostics, Origin};
-use crate::manifest::plan::{Auth, HttpUpstream, Upstream};
+use crate::manifest::plan::{Auth, HttpUpstream, OAuth, Upstream};
 use crate::manifest::scope::Variable;
 use crate::manifest::tree::{Node, Reader, Table};
 
@@ -247,7 +247,7 @@ pub(super) fn http(
         Some((_, Resolved::Wrong)) => None,
         None => None,
     };
-    let auth = auth(manifest, source, connection, secret.as_ref(), settings)?;
+    let auth = auth(manifest, source, connection, secret.as_ref(), references, settings, &hosts)?;
     if auth.is_none() {
         connected = false;
     }
@@ -318,7 +318,7 @@ fn check_address(
 }
 
 /// The kinds of `[auth.*]`.
-const AUTH: [&str; 3] = ["headers", "basic", "none"];
+const AUTH: [&str; 4] = ["headers", "basic", "oauth", "none"];
 
 /// Which `[auth.*]` counts: the one that the connection picks, else the first of the manifest.
 fn kind(auth: &Reader<'_>, connection: &Connection, diagnostics: &Diagnostics) -> Option<&'static str> {
@@ -327,7 +327,11 @@ fn kind(auth: &Reader<'_>, connection: &Connection, diagnostics: &Diagnostics) -
     let first = auth.table.keys().find_map(|key| AUTH.into_iter().find(|kind| *kind == key));
     let Some((picked, origin)) = &connection.auth else {
         if first.is_none() {
-            diagnostics.error("missing-key", auth.origin, "one of `headers`, `basic` and `none` is missing here");
+            diagnostics.error(
+                "missing-key",
+                auth.origin,
+                "one of `headers`, `basic`, `oauth` and `none` is missing here",
+            );
         }
         return first;
     };
@@ -339,6 +343,79 @@ fn kind(auth: &Reader<'_>, connection: &Connection, diagnostics: &Diagnostics) -
     found
 }
 
+/// Words of RFC 6749 for how a token is had.
+const GRANTS: [&str; 2] = ["client_credentials", "refresh_token"];
+
+/// `[auth.oauth]`, with `client_id`, `secret` and `refresh_token` of the source. `Some(None)`: one of them is
+/// not there, so not connected.
+#[expect(clippy::option_option, reason = "the outer one is for problems")]
+fn oauth(
+    auth: &Reader<'_>,
+    source: &Reader<'_>,
+    connection: &Connection,
+    secret: Option<&SecretString>,
+    references: References<'_>,
+    settings: &Settings,
+    hosts: &[Arc<str>],
+) -> Option<Option<Auth>> {
+    let diagnostics = auth.diagnostics;
+    let oauth = auth.table("oauth")?;
+    let token = oauth.required_text("token");
+    let grant = oauth.one_of("grant", &GRANTS);
+    if grant.is_none() && oauth.node("grant").is_none() {
+        oauth.missing("grant");
+    }
+    let scopes: Vec<_> = oauth.texts("scopes").unwrap_or_default().into_iter().map(|(scope, _)| scope).collect();
+    let by_basic = oauth.one_of("client_auth", &["form", "basic"]) == Some("basic");
+    let origin = oauth.node("token").map_or(oauth.origin, |node| node.origin);
+    oauth.finish();
+    let url = fill(token?, None, connection, diagnostics, origin)?;
+    let allow_private = source.bool("allow_private").unwrap_or(false);
+    check_address(url::Url::parse(&url).ok(), origin, hosts, allow_private, diagnostics);
+    let wanted = ["client_id", "secret", "refresh_token"];
+    let wanted = wanted.into_iter().filter(|name| *name != "refresh_token" || grant == Some("refresh_token"));
+    let mut given = Vec::new();
+    for name in wanted {
+        let resolved = |node| match name {
+            "client_id" => references.text(node).map(SecretString::from), // anybody may know it
+            _ => references.secret(node),
+        };
+        let value = match source.node(name).filter(|_| name != "secret").map(|node| (node, resolved(node))) {
+            None if name == "secret" => secret.cloned(),
+            Some((_, Resolved::Given(value))) => Some(value),
+            Some((node, Resolved::Unset(what))) => {
+                unset(diagnostics, node.origin, &what, settings.built_in);
+                None
+            }
+            Some((_, Resolved::Wrong)) | None => None,
+        };
+        if source.node(name).is_none() && !settings.built_in {
+            source.missing(name);
+        }
+        given.extend(value.map(|value| (if name == "secret" { "client_secret" } else { name }, value)));
+    }
+    let (token, grant) = (url::Url::parse(&url).ok()?, grant?);
+    if given.len() < if grant == "refresh_token" { 3 } else { 2 } {
+        return Some(None);
+    }
+    let mut form = vec![("grant_type", SecretString::from(grant))];
+    let (client, others): (Vec<_>, Vec<_>) = given.into_iter().partition(|(name, _)| name.starts_with("client_"));
+    form.extend(others);
+    let mut basic = None;
+    if by_basic {
+        let encoded =
+            |text: &SecretString| form_urlencoded::byte_serialize(text.expose_secret().as_bytes()).collect::<String>();
+        let pair: Vec<_> = client.iter().map(|(_, value)| encoded(value)).collect();
+        basic = Some(SecretString::from(STANDARD.encode(pair.join(":"))));
+    } else {
+        form.extend(client);
+    }
+    if !scopes.is_empty() {
+        form.push(("scope", scopes.join(" ").into()));
+    }
+    Some(Some(Auth::OAuth(Box::new(OAuth { token, form, basic }))))
+}
+
 /// The headers that carry credentials. `Some(None)`: there are none to send, so not connected.
 #[expect(clippy::option_option, reason = "the outer one is for problems")]
 fn auth(
@@ -346,7 +423,9 @@ fn auth(
     source: &Reader<'_>,
     connection: &Connection,
     secret: Option<&SecretString>,
+    references: References<'_>,
     settings: &Settings,
+    hosts: &[Arc<str>],
 ) -> Option<Option<Auth>> {
     let diagnostics = manifest.diagnostics;
     let Some(auth) = manifest.table("auth") else {
@@ -397,6 +476,11 @@ fn auth(
                 sent.push((http::header::AUTHORIZATION, format!("Basic {credentials}")));
             }
             basic.finish();
+        }
+        "oauth" => {
+            let made = oauth(&auth, source, connection, secret, references, settings, hosts);
+            auth.finish();
+            return made;
         }
         _ => drop(auth.table("none").map(Reader::finish)),
     }

@@ -30,7 +30,7 @@ pub(super) enum Resolved<T> {
 }
 
 impl<T> Resolved<T> {
-    fn map<U>(self, f: impl FnOnce(T) -> U) -> Resolved<U> {
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Resolved<U> {
         match self {
             Self::Given(value) => Resolved::Given(f(value)),
             Self::Unset(name) => Resolved::Unset(name),

@@ -165,6 +165,28 @@ pub enum Auth {
     None,
     /// Header name and template text with `{secret}` replaced by the secret.
     Headers(Vec<(http::HeaderName, SecretString)>),
+    /// An access token that is fetched, kept while it is good, and sent as a bearer.
+    OAuth(Box<OAuth>),
+}
+
+/// How an access token is had (RFC 6749, sections 4.4 and 6).
+#[derive(Debug)]
+pub struct OAuth {
+    pub token: url::Url,
+    /// What is sent there.
+    pub form: Vec<(&'static str, SecretString)>,
+    /// The client's id and secret as HTTP Basic, where they are not in the form.
+    pub basic: Option<SecretString>,
+}
+
+impl PartialEq for OAuth {
+    fn eq(&self, other: &Self) -> bool {
+        let form = |oauth: &Self| -> Vec<_> {
+            oauth.form.iter().map(|(name, value)| (*name, value.expose_secret().to_owned())).collect()
+        };
+        let basic = |oauth: &Self| oauth.basic.as_ref().map(|basic| basic.expose_secret().to_owned());
+        self.token == other.token && form(self) == form(other) && basic(self) == basic(other)
+    }
 }
 
 impl PartialEq for Auth {
@@ -174,7 +196,8 @@ impl PartialEq for Auth {
             (Self::Headers(ours), Self::Headers(theirs)) => {
                 ours.iter().map(|(n, v)| (n, v.expose_secret())).eq(theirs.iter().map(|(n, v)| (n, v.expose_secret())))
             }
-            (Self::None, _) | (Self::Headers(_), _) => false,
+            (Self::OAuth(ours), Self::OAuth(theirs)) => ours == theirs,
+            (Self::None | Self::Headers(_) | Self::OAuth(_), _) => false,
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Exchange {
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     pub body: Option<Toml>,
+    #[serde(default)]
+    pub form: BTreeMap<String, String>,
     #[serde(default = "ok")]
     pub status: u16,
     #[serde(default = "json")]
@@ -134,6 +136,11 @@ impl Case {
             connection: case.connection,
             expect,
         })
+    }
+
+    /// The way to authenticate that the case picks.
+    pub fn auth(&self) -> Option<&str> {
+        self.connection.get("auth").map(String::as_str)
     }
 
     /// The connection's variables as an inline table.

@@ -167,8 +167,29 @@ fn loaded(vendor: &str, manifest: &str, case: &Case, address: Option<&str>) -> R
         text.push_str(&format!("base_url = \"{address}\"\n"));
     }
     text.push_str(&format!("connection = {}\n", case.connection()));
+    if let Some((token, grant)) = tokens(manifest, case) {
+        text.push_str("client_id = \"test-client\"\n");
+        if grant == "refresh_token" {
+            text.push_str("refresh_token = \"env:CASE_SECRET\"\n");
+        }
+        if let Some(address) = address {
+            text.push_str(&format!("auth.oauth.token = \"{address}{token}\"\n"));
+        }
+    }
     let layers = Layers::text(&text).with("CASE_SECRET", "test-secret").with_manifest(vendor, manifest);
     load(&layers).map_err(|invalid| invalid.to_string())
+}
+
+/// Where a case's manifest has its tokens from, without the host, and for which grant.
+fn tokens(manifest: &str, case: &Case) -> Option<(String, String)> {
+    let manifest: toml::Table = manifest.parse().ok()?;
+    let auth = manifest.get("auth")?.as_table()?;
+    let picked = case.auth().or_else(|| auth.keys().next().map(String::as_str));
+    let oauth = auth.get("oauth").filter(|_| picked == Some("oauth"))?;
+    let text = |key| oauth.get(key).and_then(toml::Value::as_str).unwrap_or_default();
+    let address = text("token").split_once("://").map_or(text("token"), |(_, rest)| rest);
+    let path = address.find('/').and_then(|at| address.get(at..)).unwrap_or_default();
+    Some((path.to_owned(), text("grant").to_owned()))
 }
 
 /// How many calls each of the `[[admits]]` lets through while time stands still.

@@ -1,5 +1,6 @@
 //! A vendor on loopback that knows nothing but the exchanges of one case.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -121,6 +122,10 @@ impl Request {
             if self.headers.get(name).is_none_or(|sent| sent != value.as_str()) {
                 return Some(format!("the header {name} differs"));
             }
+        }
+        if !recorded.form.is_empty() {
+            let sent: BTreeMap<String, String> = form_urlencoded::parse(&self.body).into_owned().collect();
+            return (sent != recorded.form).then(|| format!("the form is {sent:?}"));
         }
         match (&recorded.body, serde_json::from_slice::<serde_json::Value>(&self.body)) {
             (None, _) if self.body.is_empty() => None,

@@ -1,12 +1,15 @@
 //! Sources that speak HTTP: sends what the plan rendered, reads what comes back within caps. No
 //! redirects, no proxies from the environment, credentials only to the hosts of the manifest. By
-//! hyper's own client: every miss pays for what stands between it and the wire.
+//! hyper's own client: every miss pays for what stands between it and the wire. Access tokens are
+//! fetched here too, by whoever needs one first.
 
 use std::error::Error as StdError;
 use std::io::{self, Read as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt as _, Full};
@@ -15,12 +18,14 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use secrecy::ExposeSecret;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
 
 use super::tables::Tables;
 use super::{Call, CallError, Said};
 use crate::domain::{Failure, Skip};
-use crate::manifest::plan::{self, Auth};
+use crate::manifest::plan::{self, Auth, OAuth};
 use crate::manifest::reading::AnswerClass;
 use crate::manifest::template::Prepared;
 use crate::tls;
@@ -32,6 +37,43 @@ pub struct HttpUpstream {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     /// Sent with every request, whatever it says itself.
     headers: HeaderMap,
+    tokens: Option<Tokens>,
+}
+
+/// The access token of one source.
+#[derive(Default)]
+struct Tokens {
+    current: ArcSwapOption<Token>,
+    /// One fetches it, others wait.
+    turn: Mutex<Renewal>,
+}
+
+#[derive(Default)]
+struct Renewal {
+    /// The vendor's newest refresh token, where it gives another one each time.
+    refresh_token: Option<SecretString>,
+    /// The vendor refused our credentials: it is not asked again before.
+    refused_until: Option<Timestamp>,
+}
+
+struct Token {
+    bearer: HeaderValue,
+    /// None: as long as the vendor takes it.
+    until: Option<Timestamp>,
+}
+
+/// Of a token's life: what is on its way must arrive before its end.
+const TOKEN_MARGIN: SignedDuration = SignedDuration::from_secs(60);
+/// After refused credentials.
+const REFUSED_FOR: SignedDuration = SignedDuration::from_secs(30);
+/// A token's answer is small.
+const TOKEN_ANSWER_MAX: usize = 64 << 10;
+
+#[derive(serde::Deserialize)]
+struct TokenAnswer {
+    access_token: SecretString,
+    expires_in: Option<f64>,
+    refresh_token: Option<SecretString>,
 }
 
 /// The source cannot be asked at all.
@@ -73,24 +115,84 @@ impl HttpUpstream {
                 headers.insert(name.clone(), value);
             }
         }
-        Ok(Self { client, headers })
+        let tokens = matches!(settings.auth, Auth::OAuth(_)).then(Tokens::default);
+        Ok(Self { client, headers, tokens })
     }
 
     /// Sends a rendered request and reads its answer.
-    pub async fn ask(&self, call: &Call, tables: &Tables, prepared: Prepared) -> Result<Said, CallError> {
+    pub async fn ask(
+        &self,
+        call: &Call,
+        tables: &Tables,
+        prepared: Prepared,
+        now: Timestamp,
+    ) -> Result<Said, CallError> {
         let plan::Upstream::Http(settings) = &call.source().upstream else { return Err(Skip::Invalid.into()) };
         if !host_is_allowed(&prepared.url, settings) {
             return Err(Skip::Invalid.into());
         }
-        let answer = self.send(prepared, settings.max_answer_bytes).await?;
+        let request = self.request(prepared)?;
+        let (Auth::OAuth(oauth), Some(tokens)) = (&settings.auth, &self.tokens) else {
+            return read(call, tables, &self.send(request, settings.max_answer_bytes).await?);
+        };
+        let token = self.token(tokens, oauth, now).await?;
+        let mut answer = self.send(bearing(&token, request.clone()), settings.max_answer_bytes).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            // it may have ended before its time; once, with another one
+            tokens.current.rcu(|current| current.clone().filter(|current| !Arc::ptr_eq(current, &token)));
+            let token = self.token(tokens, oauth, now).await?;
+            answer = self.send(bearing(&token, request), settings.max_answer_bytes).await?;
+        }
         read(call, tables, &answer)
     }
 
-    async fn send(&self, prepared: Prepared, max_bytes: usize) -> Result<Answer, CallError> {
+    async fn token(&self, tokens: &Tokens, oauth: &OAuth, now: Timestamp) -> Result<Arc<Token>, CallError> {
+        let good = || tokens.current.load_full().filter(|token| token.until.is_none_or(|until| now < until));
+        if let Some(token) = good() {
+            return Ok(token);
+        }
+        let mut turn = tokens.turn.lock().await;
+        if let Some(token) = good() {
+            return Ok(token);
+        }
+        if turn.refused_until.is_some_and(|until| now < until) {
+            return Err(Failure::Rejected.into());
+        }
+        let request = token_request(oauth, turn.refresh_token.as_ref()).ok_or(Skip::Invalid)?;
+        let answer = self.send(request, TOKEN_ANSWER_MAX).await?;
+        match answer.status.as_u16() {
+            200..300 => {}
+            429 => return Err(Failure::Limited { retry_after: retry_after(&answer.headers) }.into()),
+            500.. => return Err(Failure::Unreachable.into()),
+            _ => {
+                turn.refused_until = now.checked_add(REFUSED_FOR).ok();
+                return Err(Failure::Rejected.into());
+            }
+        }
+        // an answer without a token is none, whatever its status; its text may quote a secret
+        let given: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| Failure::Unreadable)?;
+        let bearer = format!("Bearer {}", given.access_token.expose_secret());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(|_| Failure::Unreadable)?;
+        bearer.set_sensitive(true);
+        let life = given.expires_in.and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok());
+        let until = life.and_then(|life| now.checked_add(life.max(TOKEN_MARGIN * 2) - TOKEN_MARGIN).ok());
+        let token = Arc::new(Token { bearer, until });
+        tokens.current.store(Some(token.clone()));
+        if given.refresh_token.is_some() {
+            turn.refresh_token = given.refresh_token;
+        }
+        Ok(token)
+    }
+
+    fn request(&self, prepared: Prepared) -> Result<Request<Full<Bytes>>, CallError> {
         let mut request = Request::new(Full::new(prepared.body.unwrap_or_default()));
         *request.method_mut() = prepared.method;
         *request.uri_mut() = prepared.url.as_str().parse().map_err(|_| Skip::Invalid)?;
         *request.headers_mut() = prepared.headers;
+        Ok(request)
+    }
+
+    async fn send(&self, mut request: Request<Full<Bytes>>, max_bytes: usize) -> Result<Answer, CallError> {
         for (name, value) in &self.headers {
             request.headers_mut().insert(name, value.clone());
         }
@@ -101,6 +203,28 @@ impl HttpUpstream {
         }
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
+}
+
+/// `refresh_token` instead of the one that was configured.
+fn token_request(oauth: &OAuth, refresh_token: Option<&SecretString>) -> Option<Request<Full<Bytes>>> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in &oauth.form {
+        let value = refresh_token.filter(|_| *name == "refresh_token").unwrap_or(value);
+        form.append_pair(name, value.expose_secret());
+    }
+    let request = Request::post(oauth.token.as_str())
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ACCEPT, "application/json");
+    let request = match &oauth.basic {
+        Some(basic) => request.header(header::AUTHORIZATION, format!("Basic {}", basic.expose_secret())),
+        None => request,
+    };
+    request.body(Full::new(Bytes::from(form.finish()))).ok()
+}
+
+fn bearing(token: &Token, mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+    request.headers_mut().insert(header::AUTHORIZATION, token.bearer.clone());
+    request
 }
 
 async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes, CallError> {

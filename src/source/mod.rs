@@ -200,7 +200,7 @@ impl Upstream {
         match (self, &call.operation().request) {
             (Self::Http(http), Request::Http(request)) => {
                 let prepared = call.rendering(phones, spelling, now, |env| request.render(env))?;
-                http.ask(call, tables, prepared).await
+                http.ask(call, tables, prepared, now).await
             }
             (Self::Sql(pool), Request::Sql(statement)) => {
                 let spellings = &call.operation().spellings;

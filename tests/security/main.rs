@@ -19,4 +19,5 @@ mod process;
 mod reload;
 mod tenants;
 mod tls;
+mod tokens;
 mod vendors;

@@ -191,7 +191,9 @@ pub struct Vendor {
 pub struct Asked {
     /// Path and query, byte for byte.
     pub target: String,
+    pub authorization: Option<String>,
     pub body: Value,
+    pub text: String,
 }
 
 impl Asked {
@@ -223,8 +225,11 @@ impl Vendor {
 
     async fn serve(State((asked, answer)): State<(Book, Answers)>, request: Request) -> Response {
         let target = request.uri().path_and_query().unwrap().to_string();
+        let authorization = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
         let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
-        let request = Asked { target, body: serde_json::from_slice(&body).unwrap_or(Value::Null) };
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let request = Asked { target, authorization, body, text };
         asked.lock().unwrap().push(request.clone());
         answer(&request)
     }
