@@ -4,6 +4,7 @@
 
 pub mod appointments;
 pub mod book;
+pub mod close;
 pub mod customers;
 pub mod faults;
 pub mod hubspot;

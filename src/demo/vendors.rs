@@ -41,6 +41,7 @@ macro_rules! vendors {
 
 vendors! {
     "appointments" appointments::Appointments
+    "close" close::Close
     "hubspot" hubspot::Hubspot
     "inventory" inventory::Inventory
     "payments" payments::Payments

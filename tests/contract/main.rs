@@ -2,6 +2,7 @@
 //! vendor's OpenAPI document; and the signatures that Twilio prints, verified. The documents are not
 //! part of this repository: `$VENDOR_CONTRACTS` says where they are.
 
+mod close;
 mod court;
 mod hubspot;
 mod pipedrive;
