@@ -7,6 +7,7 @@ pub mod book;
 pub mod close;
 pub mod customers;
 pub mod faults;
+pub mod freshsales;
 pub mod hubspot;
 pub mod inventory;
 pub mod payments;

@@ -42,6 +42,7 @@ macro_rules! vendors {
 vendors! {
     "appointments" appointments::Appointments
     "close" close::Close
+    "freshsales" freshsales::Freshsales
     "hubspot" hubspot::Hubspot
     "inventory" inventory::Inventory
     "payments" payments::Payments

@@ -206,11 +206,12 @@ impl Deal {
 
 impl Person {
     /// The phone fields in a vendor's system. Whoever has no records of its own here keeps everybody
-    /// of the two that have, spelt as there.
+    /// of the two that have, spelt as there; national spellings are Salesforce's.
     pub fn numbers(&self, vendor: Vendor) -> Numbers {
         match vendor {
             Vendor::Hubspot => self.hubspot,
             Vendor::Salesforce => self.salesforce,
+            Vendor::Freshsales if self.salesforce.kept() => self.salesforce,
             _ if self.hubspot.kept() => self.hubspot,
             _ => self.salesforce,
         }

@@ -4,6 +4,7 @@
 
 mod close;
 mod court;
+mod freshsales;
 mod hubspot;
 mod pipedrive;
 mod prism;
