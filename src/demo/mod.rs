@@ -8,6 +8,8 @@ pub mod close;
 pub mod customers;
 pub mod faults;
 pub mod freshsales;
+pub mod customers;
+pub mod faults;
 pub mod hubspot;
 pub mod inventory;
 pub mod payments;
@@ -15,6 +17,7 @@ pub mod pipedrive;
 pub mod salesforce;
 pub mod soql;
 pub mod standin;
+pub mod stripe;
 #[cfg(test)]
 mod trial;
 mod vendors;

@@ -48,6 +48,7 @@ vendors! {
     "payments" payments::Payments
     "pipedrive" pipedrive::Pipedrive
     "salesforce" salesforce::Salesforce
+    "stripe" stripe::Stripe
     "zendesk" zendesk::Zendesk
 }
 

@@ -42,6 +42,8 @@ pub(super) enum Spelt {
     UnixMilliseconds,
     /// An amount in the smallest units of its currency.
     Cents,
+    /// The code of a currency, in small letters or capitals.
+    Currency,
 }
 
 pub(super) const SPELT: &[(&str, Spelt)] = &[
@@ -52,6 +54,7 @@ pub(super) const SPELT: &[(&str, Spelt)] = &[
     ("unix_s", Spelt::UnixSeconds),
     ("unix_ms", Spelt::UnixMilliseconds),
     ("cents", Spelt::Cents),
+    ("currency", Spelt::Currency),
 ];
 
 /// Currencies that are not divided by hundred (ISO 4217), with the digits of their smallest unit.
@@ -137,6 +140,7 @@ impl Item<'_> {
         let text = self.text().ok_or(Unfit)?;
         let text = text.trim();
         let value = match (ty, spelt) {
+            (Type::Text | Type::Any, Some(Spelt::Currency)) => clean(&text.to_ascii_uppercase()),
             (Type::Any, Some(Spelt::Date | Spelt::UsDate)) => self.fit(Type::Date, spelt, zone, region)?,
             (Type::Any, Some(_)) => self.fit(Type::Time, spelt, zone, region)?,
             (Type::Any, None) => match self {
@@ -260,6 +264,8 @@ mod tests {
             (number("478"), Type::Text, None, "478"),
             (Item::Bool(true), Type::Text, None, "true"),
             (Item::Container, Type::Text, None, "unfit"),
+            (text("usd"), Type::Text, Some(Spelt::Currency), "USD"),
+            (text("usd"), Type::Any, Some(Spelt::Currency), "USD"),
             (number("478"), Type::Any, None, "478"),
             (number("9999999999999999999"), Type::Any, None, "9999999999999999999"),
             (number("1e400"), Type::Any, None, "unfit"),

@@ -7,5 +7,6 @@ pub const ALL: &[(&str, &str)] = &[
     ("hubspot", include_str!("../../connectors/hubspot.toml")),
     ("pipedrive", include_str!("../../connectors/pipedrive.toml")),
     ("salesforce", include_str!("../../connectors/salesforce.toml")),
+    ("stripe", include_str!("../../connectors/stripe.toml")),
     ("zendesk", include_str!("../../connectors/zendesk.toml")),
 ];

@@ -232,10 +232,15 @@ impl Expression {
         let fits = match spelt {
             None => true,
             Some(Spelt::Cents) => matches!(entry_type(ty), Type::Decimal | Type::Any),
+            Some(Spelt::Currency) => matches!(ty, Type::Text | Type::Any),
             Some(_) => matches!(entry_type(ty), Type::Time | Type::Date | Type::Any),
         };
         if !fits {
-            let what = if spelt == Some(Spelt::Cents) { "an amount" } else { "a time" };
+            let what = match spelt {
+                Some(Spelt::Cents) => "an amount",
+                Some(Spelt::Currency) => "a currency",
+                _ => "a time",
+            };
             let message = format!("`as` says how {what} is spelt; this field takes none");
             paths.cx.error("field-type", node.origin, message, "");
             return None;

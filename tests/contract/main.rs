@@ -5,11 +5,13 @@
 mod close;
 mod court;
 mod freshsales;
+mod court;
 mod hubspot;
 mod pipedrive;
 mod prism;
 mod recorder;
 mod salesforce;
+mod stripe;
 mod twilio;
 mod zendesk;
 
