@@ -43,8 +43,11 @@ vendors! {
     "appointments" appointments::Appointments
     "close" close::Close
     "freshsales" freshsales::Freshsales
+    "calendly" calendly::Calendly
+    "google-calendar" google_calendar::GoogleCalendar
     "hubspot" hubspot::Hubspot
     "inventory" inventory::Inventory
+    "microsoft-graph" microsoft_graph::MicrosoftGraph
     "payments" payments::Payments
     "pipedrive" pipedrive::Pipedrive
     "salesforce" salesforce::Salesforce

@@ -4,8 +4,11 @@
 pub const ALL: &[(&str, &str)] = &[
     ("close", include_str!("../../connectors/close.toml")),
     ("freshsales", include_str!("../../connectors/freshsales.toml")),
+    ("calendly", include_str!("../../connectors/calendly.toml")),
+    ("google-calendar", include_str!("../../connectors/google-calendar.toml")),
     ("hubspot", include_str!("../../connectors/hubspot.toml")),
     ("pipedrive", include_str!("../../connectors/pipedrive.toml")),
+    ("microsoft-graph", include_str!("../../connectors/microsoft-graph.toml")),
     ("salesforce", include_str!("../../connectors/salesforce.toml")),
     ("stripe", include_str!("../../connectors/stripe.toml")),
     ("zendesk", include_str!("../../connectors/zendesk.toml")),

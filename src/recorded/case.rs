@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::domain::Value;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use toml::Value as Toml;
 
@@ -209,8 +211,12 @@ pub fn same_value(expected: &Toml, found: &Value) -> bool {
     }
 }
 
-/// A recorded text against the one that was sent; `{select: a b}` stands for names in any order.
+/// A recorded text against the one that was sent; `{select: a b}` stands for names in any order,
+/// `{now+30d}` for that time.
 pub fn same_text(expected: &str, sent: &str) -> bool {
+    if let Some(days) = expected.strip_prefix("{now").and_then(|rest| rest.strip_suffix('}')) {
+        return is_days_from_now(days, sent);
+    }
     let (expected, sent) = (folded(expected), folded(sent));
     let Some((before, rest)) = expected.split_once("{select:") else { return expected == sent };
     let Some((names, after)) = rest.split_once('}') else { return false };
@@ -220,6 +226,15 @@ pub fn same_text(expected: &str, sent: &str) -> bool {
     sent.sort_unstable();
     names.sort_unstable();
     sent == names
+}
+
+/// `+30d`, or nothing for now; a minute may have gone by since.
+fn is_days_from_now(offset: &str, sent: &str) -> bool {
+    let days: Option<i32> =
+        if offset.is_empty() { Some(0) } else { offset.strip_suffix('d').and_then(|days| days.parse().ok()) };
+    let (Some(days), Ok(sent)) = (days, sent.parse::<Timestamp>()) else { return false };
+    let off = Clock::system().now().duration_since(sent) + SignedDuration::from_hours(24 * i64::from(days));
+    (0..60).contains(&off.as_secs())
 }
 
 /// White space outside quotes as one blank.

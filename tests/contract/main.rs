@@ -5,8 +5,11 @@
 mod close;
 mod court;
 mod freshsales;
+mod calendly;
 mod court;
+mod google_calendar;
 mod hubspot;
+mod microsoft_graph;
 mod pipedrive;
 mod prism;
 mod recorder;
