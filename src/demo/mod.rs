@@ -19,10 +19,12 @@ pub mod payments;
 pub mod pipedrive;
 pub mod salesforce;
 pub mod soql;
+pub mod square_bookings;
 pub mod standin;
 pub mod stripe;
 #[cfg(test)]
 mod trial;
+pub mod twilio_lookup;
 mod vendors;
 pub mod world;
 pub mod zendesk;

@@ -51,7 +51,9 @@ vendors! {
     "payments" payments::Payments
     "pipedrive" pipedrive::Pipedrive
     "salesforce" salesforce::Salesforce
+    "square-bookings" square_bookings::SquareBookings
     "stripe" stripe::Stripe
+    "twilio-lookup" twilio_lookup::TwilioLookup
     "zendesk" zendesk::Zendesk
 }
 

@@ -10,6 +10,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("pipedrive", include_str!("../../connectors/pipedrive.toml")),
     ("microsoft-graph", include_str!("../../connectors/microsoft-graph.toml")),
     ("salesforce", include_str!("../../connectors/salesforce.toml")),
+    ("square-bookings", include_str!("../../connectors/square-bookings.toml")),
     ("stripe", include_str!("../../connectors/stripe.toml")),
+    ("twilio-lookup", include_str!("../../connectors/twilio-lookup.toml")),
     ("zendesk", include_str!("../../connectors/zendesk.toml")),
 ];

@@ -14,8 +14,10 @@ mod pipedrive;
 mod prism;
 mod recorder;
 mod salesforce;
+mod square_bookings;
 mod stripe;
 mod twilio;
+mod twilio_lookup;
 mod zendesk;
 
 use std::io::Write as _;
