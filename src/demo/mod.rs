@@ -4,13 +4,11 @@
 
 pub mod appointments;
 pub mod book;
+pub mod calendly;
 pub mod close;
 pub mod customers;
 pub mod faults;
 pub mod freshsales;
-pub mod calendly;
-pub mod customers;
-pub mod faults;
 pub mod google_calendar;
 pub mod hubspot;
 pub mod inventory;

@@ -41,9 +41,9 @@ macro_rules! vendors {
 
 vendors! {
     "appointments" appointments::Appointments
+    "calendly" calendly::Calendly
     "close" close::Close
     "freshsales" freshsales::Freshsales
-    "calendly" calendly::Calendly
     "google-calendar" google_calendar::GoogleCalendar
     "hubspot" hubspot::Hubspot
     "inventory" inventory::Inventory

@@ -2,13 +2,13 @@
 
 /// Vendor and text.
 pub const ALL: &[(&str, &str)] = &[
+    ("calendly", include_str!("../../connectors/calendly.toml")),
     ("close", include_str!("../../connectors/close.toml")),
     ("freshsales", include_str!("../../connectors/freshsales.toml")),
-    ("calendly", include_str!("../../connectors/calendly.toml")),
     ("google-calendar", include_str!("../../connectors/google-calendar.toml")),
     ("hubspot", include_str!("../../connectors/hubspot.toml")),
-    ("pipedrive", include_str!("../../connectors/pipedrive.toml")),
     ("microsoft-graph", include_str!("../../connectors/microsoft-graph.toml")),
+    ("pipedrive", include_str!("../../connectors/pipedrive.toml")),
     ("salesforce", include_str!("../../connectors/salesforce.toml")),
     ("square-bookings", include_str!("../../connectors/square-bookings.toml")),
     ("stripe", include_str!("../../connectors/stripe.toml")),

@@ -2,11 +2,10 @@
 //! vendor's OpenAPI document; and the signatures that Twilio prints, verified. The documents are not
 //! part of this repository: `$VENDOR_CONTRACTS` says where they are.
 
+mod calendly;
 mod close;
 mod court;
 mod freshsales;
-mod calendly;
-mod court;
 mod google_calendar;
 mod hubspot;
 mod microsoft_graph;
