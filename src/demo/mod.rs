@@ -6,6 +6,7 @@ pub mod appointments;
 pub mod book;
 pub mod calendly;
 pub mod close;
+pub mod copper;
 pub mod customers;
 pub mod faults;
 pub mod freshsales;

@@ -43,6 +43,7 @@ vendors! {
     "appointments" appointments::Appointments
     "calendly" calendly::Calendly
     "close" close::Close
+    "copper" copper::Copper
     "freshsales" freshsales::Freshsales
     "google-calendar" google_calendar::GoogleCalendar
     "hubspot" hubspot::Hubspot

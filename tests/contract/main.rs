@@ -4,6 +4,7 @@
 
 mod calendly;
 mod close;
+mod copper;
 mod court;
 mod freshsales;
 mod google_calendar;
