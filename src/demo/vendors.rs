@@ -46,8 +46,6 @@ vendors! {
     "copper" copper::Copper
     "freshsales" freshsales::Freshsales
     "google-calendar" google_calendar::GoogleCalendar
-    "copper" copper::Copper
-    "freshsales" freshsales::Freshsales
     "hubspot" hubspot::Hubspot
     "inventory" inventory::Inventory
     "microsoft-graph" microsoft_graph::MicrosoftGraph

@@ -7,8 +7,6 @@ pub const ALL: &[(&str, &str)] = &[
     ("copper", include_str!("../../connectors/copper.toml")),
     ("freshsales", include_str!("../../connectors/freshsales.toml")),
     ("google-calendar", include_str!("../../connectors/google-calendar.toml")),
-    ("copper", include_str!("../../connectors/copper.toml")),
-    ("freshsales", include_str!("../../connectors/freshsales.toml")),
     ("hubspot", include_str!("../../connectors/hubspot.toml")),
     ("microsoft-graph", include_str!("../../connectors/microsoft-graph.toml")),
     ("pipedrive", include_str!("../../connectors/pipedrive.toml")),
