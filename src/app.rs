@@ -3,6 +3,7 @@
 //! `reload` and tests import it.
 
 mod changes;
+mod spending;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,7 @@ use crate::store::audit::AuditLog;
 use crate::store::keys::Keys;
 use crate::store::{self, Database};
 use crate::telemetry::{Metrics, metrics};
+use spending::Spending;
 
 /// A gateway that serves. Dropping it without [`App::shutdown`] leaves answers in flight undone.
 pub struct App {
@@ -29,6 +31,8 @@ pub struct App {
     pub audit: AuditLog,
     running: Arc<Running>,
     stop: CancellationToken,
+    /// No call begins any more.
+    answered: CancellationToken,
     tracker: TaskTracker,
     server: tokio::task::JoinHandle<()>,
 }
@@ -122,8 +126,9 @@ impl App {
             return Err(Error::NoKey);
         }
         let metrics = Metrics::new(&config.plan, config.organizations.keys());
-        let audit = AuditLog::start(database, &config.audit, clock, &tracker);
+        let audit = AuditLog::start(database.clone(), &config.audit, clock, &tracker);
         let engine = Arc::new(Engine::start(&config, clock, tracker.clone(), metrics.clone())?);
+        let spending = Spending::begin(database, &engine, clock).await?;
         let listener = listen_on(listen).await?;
         let address = listener.local_addr().map_err(|source| Error::Listen { address: listen, source })?;
         let edge = Edge::new(Parts {
@@ -138,6 +143,8 @@ impl App {
         })?;
         let current = Arc::new(Current::new(edge)?);
         tracker.spawn(upkeep(current.clone(), stop.clone()));
+        let answered = CancellationToken::new();
+        tracker.spawn(spending.keep(current.clone(), answered.clone()));
         let served = {
             let (tracker, current) = (tracker.clone(), current.clone());
             async move { http::serve(listener, current, &tracker).await }
@@ -152,7 +159,7 @@ impl App {
             turn: tokio::sync::Mutex::default(),
             tracker: tracker.clone(),
         };
-        Ok(Self { address, audit, running: Arc::new(running), stop, tracker, server })
+        Ok(Self { address, audit, running: Arc::new(running), stop, answered, tracker, server })
     }
 
     /// The engine in force.
@@ -187,6 +194,7 @@ impl App {
     pub async fn shutdown(self) {
         self.stop.cancel();
         let _ = self.server.await; // a panic is already logged by the hook
+        self.answered.cancel();
         self.audit.close().await;
         self.tracker.close();
         // sources may hang for longer than a shutdown may take

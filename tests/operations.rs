@@ -23,7 +23,8 @@ type Exposed = BTreeMap<String, BTreeSet<String>>;
 /// The metrics of a gateway that answered, failed and refused.
 async fn exposed() -> Exposed {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let overrides = vec![("limits.misses_per_key", "1".to_owned())];
+    let budget = ("sources.crm.limits.budget", "[\"1000 per 24h\"]".to_owned());
+    let overrides = vec![("limits.misses_per_key", "1".to_owned()), budget];
     let demo = Demo::start(Setup { overrides, ..Setup::default() }, Clock::system()).await.unwrap();
     let url = |path: &str| format!("http://{}{path}", demo.app.address);
     #[expect(clippy::disallowed_methods, reason = "the client of a test asks the gateway, not a vendor")]

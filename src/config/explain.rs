@@ -100,6 +100,15 @@ impl Loaded {
         for (name, bucket) in &limits.buckets {
             let _ = writeln!(out, "  bucket {name}{}", rates(" ", bucket));
         }
+        if !limits.budget.is_empty() {
+            let _ = writeln!(out, "  budget{}", rates(" ", &limits.budget));
+        }
+        if !limits.rate.is_empty() || !limits.budget.is_empty() {
+            let _ = writeln!(out, "  reserve for live calls {}", limits.reserve);
+        }
+        for learn in &limits.learn {
+            let _ = writeln!(out, "  learns {} of {}", learn.words().join(", "), spoken(learn.per));
+        }
     }
 }
 
@@ -114,7 +123,8 @@ fn lookup(out: &mut String, plan: &Plan, operation: &Operation) {
     let _ = writeln!(out, "    provides {}", names(&operation.provides).join(", "));
     let bucket = operation.bucket.as_ref().map(|name| format!(", bucket {name}")).unwrap_or_default();
     let proof = if operation.identifying() { ", says who it is" } else { "" };
-    let _ = writeln!(out, "    within {}{bucket}{proof}", spoken(operation.timeout));
+    let cost = if operation.cost > 1 { format!(", costs {}", operation.cost) } else { String::new() };
+    let _ = writeln!(out, "    within {}{bucket}{cost}{proof}", spoken(operation.timeout));
 }
 
 fn full_name(plan: &Plan, id: OperationId) -> String {

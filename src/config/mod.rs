@@ -223,6 +223,8 @@ pub struct Limits {
     pub misses_verified: u32,
     /// Lookups of one number per minute that may reach a source.
     pub misses_per_number: u32,
+    /// Of what the others leave of a source's budget, the share that one key may take.
+    pub budget_per_key: f64,
     /// Wrong credentials per peer and minute before it is refused unheard.
     pub wrong_keys_per_peer: u32,
 }

@@ -159,7 +159,7 @@ fn cors_origins(section: &Section<'_>) -> Vec<String> {
     origins
 }
 
-/// `[lookup]` without `timeout`, `breaker` and `concurrency`, which are defaults of sources.
+/// `[lookup]` without `timeout`, `breaker`, `concurrency` and `reserve`, which are defaults of sources.
 pub(super) fn lookup(root: &Reader<'_>) -> Option<Lookup> {
     let section = Section::of(root, "lookup")?;
     let (least, most) = (ms(50), ms(9_000));
@@ -178,7 +178,7 @@ pub(super) fn lookup(root: &Reader<'_>) -> Option<Lookup> {
         let problem = "`deadline` must be from `deadline_min` to `deadline_max`";
         section.diagnostics().error("out-of-range", section.origin("deadline"), problem);
     }
-    for key in ["timeout", "breaker", "concurrency"] {
+    for key in ["timeout", "breaker", "concurrency", "reserve"] {
         let _ = section.reader.node(key);
     }
     section.finish();
@@ -435,6 +435,7 @@ pub(super) fn limits(root: &Reader<'_>) -> Option<Limits> {
         misses_per_organization: section.count("misses_per_organization", some.clone()),
         misses_verified: section.count("misses_verified", some.clone()),
         misses_per_number: section.count("misses_per_number", some.clone()),
+        budget_per_key: section.share("budget_per_key"),
         wrong_keys_per_peer: section.count("wrong_keys_per_peer", some),
     };
     section.finish();

@@ -19,7 +19,8 @@ use crate::domain::field::Kind;
 use crate::domain::{NameId, Names, SourceId, Value};
 use crate::manifest::compile::{self, Compile, Compiled, is_whole};
 use crate::manifest::diagnostic::{Diagnostics, Files};
-use crate::manifest::plan::{Breaker, Plan, Source, SourceKind, SqlEngine, Upstream};
+use crate::manifest::limits::limits;
+use crate::manifest::plan::{Breaker, Limits, Plan, Source, SourceKind, SqlEngine, Upstream};
 use crate::manifest::scope::Scope;
 use crate::manifest::tree::{Content, Entry, Node, Reader, Table};
 use crate::manifest::{check, graph};
@@ -42,6 +43,7 @@ struct Defaults {
     keep: Duration,
     not_found: Duration,
     concurrency: usize,
+    reserve: f64,
     timeouts: [(SourceKind, Duration); 3],
     breaker: Table,
     region: Option<Arc<str>>,
@@ -97,6 +99,7 @@ fn defaults(root: &Reader<'_>) -> Option<Defaults> {
         keep: cache.duration("keep", WINDOWS),
         not_found: cache.duration("not_found", WINDOWS),
         concurrency: lookup.count("concurrency", 1..=10_000),
+        reserve: lookup.share("reserve"),
         timeouts,
         breaker,
         region: root.table("phone").and_then(|phone| sections::region(&phone, "default_region")),
@@ -159,7 +162,7 @@ impl Common<'_> {
             (Upstream::Sql(sql), _) => sql.pool.max,
             (Upstream::Http(_), _) => self.defaults.concurrency,
         };
-        let limits = compile::limits(&manifest_reader, concurrency);
+        let limits = limits(&manifest_reader, concurrency, self.defaults.reserve);
         let maps = compile::maps(&manifest_reader);
         let section = Section { reader };
         let kind = SourceKind::of_connector(&connector);
@@ -257,7 +260,7 @@ impl Common<'_> {
             fresh,
             keep,
             not_found: optional(&section, "not_found", WINDOWS).unwrap_or(self.defaults.not_found),
-            limits: crate::manifest::plan::Limits { concurrency: 0, rate: vec![], buckets: vec![] },
+            limits: Limits::default(),
             breaker,
             defaults: self.static_defaults(&section.reader),
             variables: Vec::new(),

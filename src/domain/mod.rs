@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod packed;
 pub mod phone;
 pub mod reading;
+pub mod spent;
 pub mod stir;
 pub mod value;
 
@@ -21,5 +22,6 @@ pub use outcome::{Failure, Outcome, Skip};
 pub use packed::Packed;
 pub use phone::{Phone, Sameness, Spelling};
 pub use reading::{Hit, Reading, Timed};
+pub use spent::Spent;
 pub use stir::{Attestation, Trust};
 pub use value::Value;

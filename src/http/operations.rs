@@ -15,7 +15,7 @@ use super::auth::BEARER;
 use super::error::Code;
 use super::peer::Peer;
 use super::{Edge, Standing};
-use crate::lookup::SourceHealth;
+use crate::lookup::{BudgetHealth, SourceHealth};
 
 /// `GET /healthz`: the process runs.
 pub async fn healthz() -> Response {
@@ -106,6 +106,23 @@ pub struct Source {
     breaker: &'static str,
     /// Calls that run now.
     in_flight: usize,
+    /// Its long budgets.
+    #[schema(value_type = Vec<Budget>)]
+    budgets: Vec<Budget>,
+}
+
+/// What is left of a budget that is shared by all uses of a source.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BudgetHealth)]
+pub struct Budget {
+    /// Its length: `1d`.
+    window: String,
+    limit: u64,
+    remaining: u64,
+    /// When nothing is left if calls come as in the last twentieth of the window; absent when it
+    /// lasts at that pace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_in_seconds: Option<u64>,
 }
 
 /// `GET /readyz`: requests are welcome. Sources that are down do not make the gateway unready:
@@ -138,11 +155,18 @@ pub async fn readyz(State(edge): State<Arc<Edge>>, Extension(peer): Extension<Pe
     });
     let sources = insider.then(|| {
         let sources = edge.engine.health().into_iter();
+        let budget = |b: BudgetHealth| Budget {
+            window: b.window,
+            limit: b.limit,
+            remaining: b.remaining,
+            dry_in_seconds: b.dry_in.map(|dry_in| dry_in.as_secs()),
+        };
         let source = |s: SourceHealth| Source {
             name: s.source,
             connected: s.connected,
             breaker: s.breaker,
             in_flight: s.in_flight,
+            budgets: s.budgets.into_iter().map(budget).collect(),
         };
         sources.map(source).collect()
     });

@@ -21,7 +21,7 @@ use crate::domain::{
     Context, Failure, Identity, NameId, Outcome, Phone, Reading, Skip, SourceId, Timed, Value, canonical,
 };
 use crate::manifest::plan::{Operation, OperationId, Plan};
-use crate::source::{Call, CallError, Said};
+use crate::source::{Account, Call, CallError, Said};
 use crate::telemetry::traces::{AssemblySpan, Origin};
 
 /// What those who wait see of an assembly.
@@ -60,6 +60,7 @@ pub struct Assembly {
     shared: Arc<Shared>,
     person: Person,
     epoch: Epoch,
+    account: Account,
     started: Instant,
     span: AssemblySpan,
     /// Values by name: the identity, request inputs, and what operations provided.
@@ -87,7 +88,7 @@ const EMAIL: NameId = canonical("email");
 const CUSTOMER_ID: NameId = canonical("customer_id");
 
 impl Assembly {
-    pub fn new(shared: Arc<Shared>, person: Person, epoch: Epoch) -> Self {
+    pub fn new(shared: Arc<Shared>, person: Person, epoch: Epoch, account: Account) -> Self {
         let plan = shared.plan.clone();
         let mut table = vec![None; plan.names.len()];
         let identity = match person.identity() {
@@ -103,7 +104,7 @@ impl Assembly {
         let steps = plan.operations.iter().map(|o| Step { after: o.fallback_of, ..Step::default() }).collect();
         let started = shared.clock.instant();
         let span = AssemblySpan::default();
-        Self { shared, person, epoch, started, span, table, steps, running: FuturesUnordered::new() }
+        Self { shared, person, epoch, account, started, span, table, steps, running: FuturesUnordered::new() }
     }
 
     /// Runs to the end of the last operation, however long the answer waits, and keeps the result.
@@ -278,8 +279,8 @@ impl Assembly {
             _ => Arc::new([]),
         };
         let identity = self.whom(operation);
-        let attempts = AtomicU8::new(0);
-        let call = Call { plan: plan.clone(), operation: id, table: None, identity, phones, values, attempts };
+        let (account, attempts) = (self.account.clone(), AtomicU8::new(0));
+        let call = Call { plan: plan.clone(), operation: id, table: None, identity, phones, values, account, attempts };
         let offset = self.shared.clock.since(self.started);
         let flight = (reading_id, self.epoch);
         let asked = Asked { person: self.person.clone(), flight, call, span: self.span.clone() };
@@ -519,7 +520,16 @@ async fn ask(shared: Arc<Shared>, asked: Asked, started: Duration) -> (Operation
         }
         Role::Follower(flight) => {
             flight.until(Option::is_some).await;
-            flight.with(|landed| landed.clone())
+            let landed = flight.with(|landed| landed.clone());
+            match &landed {
+                // what a refresh may not take is there for those who wait
+                Some(Landed { outcome: Outcome::Skipped(Skip::Limited), .. })
+                    if asked.call.account != Account::Background =>
+                {
+                    AssertUnwindSafe(read_once(&shared, &asked)).catch_unwind().await.ok()
+                }
+                _ => landed,
+            }
         }
     };
     let unreadable =

@@ -3,17 +3,20 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
+use std::ops::Add;
 use std::time::Duration;
 
+use governor::clock::Reference;
 use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
+use tokio::time::Instant;
 
 use super::{Ask, Purse};
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::domain::Organization;
-use crate::source::quota::{Tick, Ticks, rule};
 
 type Keyed<K> = RateLimiter<K, DashMapStateStore<K>, Ticks, NoOpMiddleware<Tick>>;
 
@@ -78,5 +81,54 @@ impl Budget {
         self.organizations.retain_recent();
         self.verified.retain_recent();
         self.people.retain_recent();
+    }
+}
+
+/// A window of `count` calls per `per`, all of which may come at once.
+fn rule(count: u32, per: Duration) -> Option<Quota> {
+    let count = NonZeroU32::new(count)?;
+    let each = per.checked_div(count.get())?;
+    Some(Quota::with_period(each)?.allow_burst(count))
+}
+
+/// governor's view of our clock.
+#[derive(Debug, Clone, Copy)]
+struct Ticks {
+    clock: Clock,
+    start: Instant,
+}
+
+impl Ticks {
+    fn new(clock: Clock) -> Self {
+        Self { clock, start: clock.instant() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Tick(u64);
+
+impl Add<Nanos> for Tick {
+    type Output = Self;
+
+    fn add(self, nanos: Nanos) -> Self {
+        Self(self.0.saturating_add(nanos.as_u64()))
+    }
+}
+
+impl Reference for Tick {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_sub(earlier.0).into()
+    }
+
+    fn saturating_sub(&self, nanos: Nanos) -> Self {
+        Self(self.0.checked_sub(nanos.as_u64()).unwrap_or(self.0))
+    }
+}
+
+impl governor::clock::Clock for Ticks {
+    type Instant = Tick;
+
+    fn now(&self) -> Tick {
+        Tick(u64::try_from(self.clock.since(self.start).as_nanos()).unwrap_or(u64::MAX))
     }
 }

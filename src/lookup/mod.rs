@@ -17,16 +17,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tower::retry::budget::TpsBudget;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
 pub use crate::domain::CacheState;
-use crate::domain::{Context, Identity, LookupStatus, NameId, Organization, Outcome, Skip, SourceId, Value};
+use crate::domain::{self, Context, Identity, LookupStatus, NameId, Organization, Outcome, Skip, SourceId, Value};
 use crate::manifest::plan::{self, Operation, OperationId, Plan};
-use crate::source::{Source, StartError, Upstream};
+use crate::manifest::tree::spoken;
+use crate::source::quota::{self, Quota};
+use crate::source::{Account, Source, StartError, Upstream};
 use crate::telemetry::logging::CallerRefs;
 use crate::telemetry::metrics::{BreakerState, Metrics};
 use crate::telemetry::traces::{Origin, Parent};
@@ -165,6 +167,8 @@ struct Shared {
     /// The sources an answer waits for: those marked so, or all.
     essential: BTreeSet<SourceId>,
     sources: Vec<Arc<Source>>,
+    /// A budget of a source was spent further than the store knows.
+    unclaimed: Arc<Notify>,
     retries: Arc<TpsBudget>,
     cache: Arc<Cache>,
     budget: Arc<Budget>,
@@ -187,6 +191,18 @@ pub struct SourceHealth {
     /// `passing`, `tripped` or `probing`.
     pub breaker: &'static str,
     pub in_flight: usize,
+    pub budgets: Vec<BudgetHealth>,
+}
+
+/// What is left of one of a source's long budgets.
+#[derive(Debug, Clone)]
+pub struct BudgetHealth {
+    /// Its length, as it is written.
+    pub window: String,
+    pub limit: u64,
+    pub remaining: u64,
+    /// When nothing is left at the pace of the last twentieth of the window; none when it lasts.
+    pub dry_in: Option<Duration>,
 }
 
 /// What an engine holds.
@@ -242,15 +258,28 @@ impl Engine {
                 Arc::new(TpsBudget::new(Duration::from_secs(10), 1, share))
             }
         };
-        let mut sources = Vec::new();
+        let unclaimed = earlier.map_or_else(Default::default, |earlier| earlier.unclaimed.clone());
+        let mut sources: Vec<Arc<Source>> = Vec::new();
         for id in plan.source_ids() {
             let settings = plan.source(id);
             let going_on = earlier.filter(|e| Arc::ptr_eq(&e.retries, &retries)).and_then(|e| e.source_like(settings));
             sources.push(match going_on {
                 Some(source) => source,
                 None => {
-                    Source::new(settings, Upstream::new(settings, &tracker)?, retries.clone(), tracker.clone(), clock)
-                        .into()
+                    let upstream = Upstream::new(settings, &tracker)?;
+                    let mut before = plan.sources.iter().zip(&sources);
+                    let shared = before.find(|(other, _)| other.shares_quota_with(settings));
+                    let quota = match shared {
+                        Some((_, source)) => source.quota().clone(),
+                        None => {
+                            let earlier = earlier.and_then(|earlier| earlier.source_called(&settings.name));
+                            let earlier = earlier.map(|source| &**source.quota());
+                            let (name, unclaimed) = (settings.name.clone(), unclaimed.clone());
+                            Quota::new(name, &settings.limits, clock, unclaimed, earlier).into()
+                        }
+                    };
+                    let (retries, tracker) = (retries.clone(), tracker.clone());
+                    Source::new(settings, upstream, quota, retries, tracker, clock).into()
                 }
             });
         }
@@ -294,6 +323,7 @@ impl Engine {
             retries,
             plan,
             sources,
+            unclaimed,
             clock,
             tracker,
             metrics,
@@ -364,7 +394,8 @@ impl Engine {
             return self.refused(ask, &person, kept, spent);
         }
         let from = self.shared.clock.instant();
-        let (flight, joined) = self.fly(person.clone(), None, Origin::Miss(parent()));
+        let account = self.shared.account(&ask.purse);
+        let (flight, joined) = self.fly(person.clone(), None, Origin::Miss(parent()), account);
         // a landed flight is a finished assembly: its last view stays readable
         let _ = tokio::time::timeout(ask.deadline, flight.until(|view| view.ready)).await;
         let context = flight.with(|view| view.context(&self.shared, &person));
@@ -375,12 +406,18 @@ impl Engine {
     /// Nobody waits for it, so it is the first to be left out when there is too much to do.
     fn refresh_behind(&self, person: Person) {
         match self.shared.refreshes.clone().try_acquire_owned() {
-            Ok(turn) => drop(self.fly(person, Some(turn), Origin::Refresh)),
+            Ok(turn) => drop(self.fly(person, Some(turn), Origin::Refresh, Account::Background)),
             Err(_) => self.shared.metrics.refreshes_shed.increment(1),
         }
     }
 
-    fn fly(&self, person: Person, turn: Option<OwnedSemaphorePermit>, origin: Origin) -> (Arc<Flight<View>>, bool) {
+    fn fly(
+        &self,
+        person: Person,
+        turn: Option<OwnedSemaphorePermit>,
+        origin: Origin,
+        account: Account,
+    ) -> (Arc<Flight<View>>, bool) {
         let shared = &self.shared;
         let epoch = shared.cache.epoch(person.organization());
         let lead = match shared.assemblies.join_or_lead((person.clone(), epoch)) {
@@ -388,7 +425,7 @@ impl Engine {
             Role::Leader(lead) => lead,
         };
         let flight = lead.flight().clone();
-        let assembly = Assembly::new(shared.clone(), person, epoch);
+        let assembly = Assembly::new(shared.clone(), person, epoch, account);
         shared.tracker.spawn(async move {
             assembly.run(lead, origin).await;
             drop(turn);
@@ -421,8 +458,25 @@ impl Engine {
             connected: settings.connected,
             breaker: source.breaker().as_str(),
             in_flight: source.in_flight(),
+            budgets: budgets(source),
         };
         self.shared.plan.sources.iter().zip(&self.shared.sources).map(of).collect()
+    }
+
+    /// What the store is to keep of the sources' budgets, a little ahead of what was spent; `last`:
+    /// exactly that, since this process spends no more.
+    pub fn claim(&self, last: bool) -> Vec<domain::Spent> {
+        self.shared.quotas().flat_map(|quota| quota.claim(last)).collect()
+    }
+
+    /// Takes in what other processes spent, and this one in earlier lives.
+    pub fn hear_of(&self, others: &[domain::Spent]) {
+        self.shared.quotas().for_each(|quota| quota.hear_of(others));
+    }
+
+    /// Is told when something was spent that was not claimed; the same for every later engine.
+    pub fn unclaimed(&self) -> Arc<Notify> {
+        self.shared.unclaimed.clone()
     }
 
     /// What is held in memory right now, counted entry by entry: for tests that nothing grows.
@@ -451,6 +505,9 @@ impl Engine {
         for (id, source) in self.shared.plan.source_ids().zip(&self.shared.sources) {
             let Some(metrics) = self.shared.metrics.source(id) else { continue };
             metrics.in_flight.set(source.in_flight() as f64);
+            for budget in budgets(source) {
+                metrics.budget(&budget.window, budget.limit, budget.remaining, budget.dry_in);
+            }
             metrics.breaker(match source.breaker() {
                 State::Passing => BreakerState::Passing,
                 State::Probing => BreakerState::Probing,
@@ -458,6 +515,18 @@ impl Engine {
             });
         }
     }
+}
+
+/// How the long budgets of a source stand, in their order.
+fn budgets(source: &Source) -> Vec<BudgetHealth> {
+    let budgets = source.quota().standings().into_iter().filter(|standing| standing.is_budget);
+    let health = |standing: quota::Standing| BudgetHealth {
+        window: spoken(standing.per),
+        limit: standing.limit,
+        remaining: standing.remaining,
+        dry_in: standing.dry_in,
+    };
+    budgets.map(health).collect()
 }
 
 impl Shared {
@@ -473,6 +542,26 @@ impl Shared {
     #[expect(clippy::indexing_slicing, reason = "an OperationId is only made by its Plan")]
     fn edition(&self, id: OperationId) -> Edition {
         self.editions[usize::from(id.0)]
+    }
+
+    fn source_called(&self, name: &str) -> Option<&Arc<Source>> {
+        let mut ours = self.plan.sources.iter().zip(&self.sources);
+        ours.find(|(ours, _)| *ours.name == *name).map(|(_, source)| source)
+    }
+
+    /// The quotas of the sources, each once.
+    fn quotas(&self) -> impl Iterator<Item = &Arc<Quota>> {
+        let quotas = || self.sources.iter().map(|source| source.quota());
+        let is_first = move |at: usize, quota: &Arc<Quota>| !quotas().take(at).any(|other| Arc::ptr_eq(other, quota));
+        quotas().enumerate().filter(move |(at, quota)| is_first(*at, quota)).map(|(_, quota)| quota)
+    }
+
+    /// Whom calls are counted for that somebody waits for.
+    fn account(&self, purse: &Purse) -> Account {
+        match purse {
+            Purse::Key(id) => Account::Key { id: id.clone(), share: self.limits.budget_per_key },
+            Purse::Verified | Purse::Operator => Account::Live,
+        }
     }
 
     /// The source that is reached as these settings say, if it is one of these.

@@ -1,4 +1,4 @@
-//! A manifest's table, merged with everything laid on it, to the operations, limits and maps of
+//! A manifest's table, merged with everything laid on it, to the operations and maps of
 //! one source. What stands inside a request or a record is compiled in `template` and `reading`.
 
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::diagnostic::{Origin, did_you_mean};
 use super::expression::{SOURCES, WORDS};
 use super::language::Language;
-use super::plan::{self, Limits, Operation, OperationId, Rate, Request, SqlEngine};
+use super::plan::{self, Limits, Operation, OperationId, Request, SqlEngine};
 use super::reading::{ErrorRules, Record};
 use super::scope::{Need, Scope};
 use super::sql::Statement;
 use super::template::{HttpRequest, Maps, spellings};
-use super::tree::{self, Content, Entry, Node, Reader, Table, wrong_type};
+use super::tree::{Content, Entry, Node, Reader, Table, wrong_type};
 use crate::domain::{NameId, SourceId, Value, canonical};
 
 const REQUEST_KEYS: &[&str] = &["get", "post", "sql", "query", "headers", "body", "spellings"];
@@ -78,6 +78,7 @@ impl Compile<'_> {
         let (needs, origins) = self.needs(&reader, entry);
         let _ = reader.text("fallback_of");
         let bucket = self.bucket(&reader);
+        let cost = self.cost(&reader);
         let timeout = self.own_timeout(&reader);
         let exact = reader.bool("exact").unwrap_or(false);
         let record = Record::compile(&reader, &needs, &self.scope);
@@ -121,6 +122,7 @@ impl Compile<'_> {
             record,
             errors,
             bucket,
+            cost,
             timeout,
         };
         Some(Compiled { operation, origin: entry.key_origin, needs: origins, exact })
@@ -135,7 +137,7 @@ impl Compile<'_> {
     fn table(&self, entry: &Entry) -> Option<plan::Table> {
         let reader = Reader::of(&entry.value, self.scope.diagnostics)?;
         let keep = reader.duration("keep").unwrap_or(KEEP);
-        let bucket = self.bucket(&reader);
+        let (bucket, cost) = (self.bucket(&reader), self.cost(&reader));
         let timeout = self.own_timeout(&reader);
         let name = self.scope.own(self.scope.source, &format!("table.{}", entry.key));
         let record = Record::of_table(&reader, name, &self.scope);
@@ -160,6 +162,7 @@ impl Compile<'_> {
             errors: errors?,
             provides: Vec::new(),
             bucket,
+            cost,
             timeout,
         };
         Some(plan::Table { name: entry.key.clone(), operation, keep })
@@ -201,6 +204,19 @@ impl Compile<'_> {
         None
     }
 
+    /// What one request takes out of the long budgets.
+    fn cost(&self, reader: &Reader<'_>) -> u32 {
+        let cost = reader.count("cost").unwrap_or(1);
+        match u32::try_from(cost).ok().filter(|cost| (1..=100_000).contains(cost)) {
+            Some(cost) => cost,
+            None => {
+                let origin = reader.node("cost").map_or(reader.origin, |node| node.origin);
+                self.scope.diagnostics.error("out-of-range", origin, "`cost` must be from 1 to 100000");
+                1
+            }
+        }
+    }
+
     fn statement(&self, reader: &Reader<'_>, engine: SqlEngine, needs: &[Need]) -> Option<Request> {
         let Some(node) = reader.node("sql") else {
             let problem = "a lookup of a database has a statement in `sql`";
@@ -237,55 +253,10 @@ pub fn maps(manifest: &Reader<'_>) -> Maps {
     maps
 }
 
-/// `[limits]`, with the concurrency of sources that say nothing.
-pub fn limits(manifest: &Reader<'_>, concurrency: usize) -> Limits {
-    let mut limits = Limits { concurrency, rate: Vec::new(), buckets: Vec::new() };
-    let Some(reader) = manifest.table("limits") else { return limits };
-    if let Some(count) = reader.count("concurrency") {
-        if !(1..=10_000).contains(&count) {
-            let origin = reader.node("concurrency").map_or(reader.origin, |node| node.origin);
-            reader.diagnostics.error("out-of-range", origin, "`concurrency` must be from 1 to 10000");
-        }
-        limits.concurrency = usize::try_from(count).unwrap_or(concurrency);
-    }
-    limits.rate = rates(&reader, reader.node("rate"));
-    for entry in reader.entries("bucket") {
-        limits.buckets.push((entry.key.clone(), rates(&reader, Some(&entry.value))));
-    }
-    reader.finish();
-    limits
-}
-
-fn rates(reader: &Reader<'_>, node: Option<&Node>) -> Vec<Rate> {
-    let Some(node) = node else { return Vec::new() };
-    let Some(items) = node.as_array() else {
-        wrong_type(reader.diagnostics, node, "a list like [\"100 per 10s\"]");
-        return Vec::new();
-    };
-    let mut rates = Vec::new();
-    for item in items {
-        match item.as_text().and_then(rate) {
-            Some(rate) => rates.push(rate),
-            None => {
-                let help = "like \"100 per 10s\"".to_owned();
-                reader.diagnostics.error_help("rate-syntax", item.origin, "this is not a rate", help);
-            }
-        }
-    }
-    rates
-}
-
-fn rate(text: &str) -> Option<Rate> {
-    let (count, per) = text.split_once(" per ")?;
-    let count = count.trim().parse().ok().filter(|count| *count > 0)?;
-    let per = tree::duration(per).filter(|per| !per.is_zero())?;
-    Some(Rate { count, per })
-}
-
 /// Whether a table is one thing in the language of manifests, an expression or a text in a query
 /// language: layers replace it as a whole.
 pub fn is_whole(table: &Table) -> bool {
-    if table.keys().any(|key| Language::parse(key).is_some()) {
+    if table.keys().any(|key| key == "header" || Language::parse(key).is_some()) {
         return true;
     }
     table.keys().any(|key| SOURCES.contains(&key)) && table.keys().all(|key| WORDS.contains(&key))

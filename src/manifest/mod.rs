@@ -14,6 +14,7 @@ mod expression;
 pub mod graph;
 mod hole;
 mod language;
+pub mod limits;
 mod operand;
 pub mod pages;
 mod parts;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use smallvec::SmallVec;
 
+use super::limits::Learn;
 use super::reading::{ErrorRules, Record};
 use super::sql::Statement;
 use super::template::{HttpRequest, Maps, PhoneUse};
@@ -114,6 +115,15 @@ impl Source {
             && self.maps == other.maps
             && self.tables == other.tables
             && self.upstream.place() == other.upstream.place()
+    }
+
+    /// Whether the other counts for the vendor as this one does: the same credentials at the same
+    /// place, and the same windows.
+    pub fn shares_quota_with(&self, other: &Self) -> bool {
+        let windows = |l: &Limits| Limits { concurrency: 0, ..l.clone() };
+        self.connector == other.connector
+            && self.upstream == other.upstream
+            && windows(&self.limits) == windows(&other.limits)
     }
 
     /// Whether the other is reached in the same way, with the same credentials and limits.
@@ -240,11 +250,18 @@ pub struct Pool {
     pub tls: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Limits {
     pub concurrency: usize,
+    /// Short windows, counted in requests.
     pub rate: Vec<Rate>,
+    /// Long ones, counted in the operations' `cost` and kept across restarts.
+    pub budget: Vec<Rate>,
+    /// Windows of those operations that name them, beside the others.
     pub buckets: Vec<(Arc<str>, Vec<Rate>)>,
+    /// The share of each window that only calls somebody waits for may take.
+    pub reserve: f64,
+    pub learn: Vec<Learn>,
 }
 
 /// `"100 per 10s"`
@@ -299,6 +316,8 @@ pub struct Operation {
     /// What a reading of it may hold.
     pub provides: Vec<NameId>,
     pub bucket: Option<Arc<str>>,
+    /// What one request takes out of the budgets.
+    pub cost: u32,
     /// The smaller of the operation's and its source's.
     pub timeout: Duration,
 }

@@ -157,7 +157,7 @@ fn source(maps: Maps, variables: Vec<(NameId, Value)>) -> Source {
         fresh: Duration::from_secs(300),
         keep: Duration::from_secs(3600),
         not_found: Duration::from_secs(60),
-        limits: Limits { concurrency: 8, rate: vec![], buckets: vec![] },
+        limits: Limits { concurrency: 8, ..Limits::default() },
         breaker: Breaker::default(),
         defaults: vec![],
         variables,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::domain::Value;
+use crate::manifest::tree;
+use crate::source::quota::Standing;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use toml::Value as Toml;
@@ -77,6 +79,15 @@ struct Expect {
     hits: Option<Vec<String>>,
     #[serde(default)]
     unreadable_fields: u32,
+    #[serde(default)]
+    quota: BTreeMap<String, Window>,
+}
+
+#[derive(Deserialize, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Window {
+    limit: u64,
+    remaining: u64,
 }
 
 #[derive(Deserialize)]
@@ -163,6 +174,18 @@ impl Case {
         let expected = self.expect.retry_after.map(Duration::from_secs);
         if found != expected {
             return Err(format!("retry after is {found:?}, expected {expected:?}"));
+        }
+        Ok(())
+    }
+
+    /// Of windows that the case names: how they stand.
+    pub fn compare_quota(&self, found: &[Standing]) -> Result<(), String> {
+        for (length, expected) in &self.expect.quota {
+            let window = found.iter().find(|window| tree::duration(length) == Some(window.per));
+            let window = window.map(|window| Window { limit: window.limit, remaining: window.remaining });
+            if window.as_ref() != Some(expected) {
+                return Err(format!("the window of {length} stands at {window:?}, expected {expected:?}"));
+            }
         }
         Ok(())
     }

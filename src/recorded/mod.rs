@@ -20,7 +20,7 @@ use crate::lookup::{Ask, Engine, Purse};
 use crate::manifest::plan::{Operation, OperationId, Plan};
 use crate::manifest::reading::ReadEnv;
 use crate::source::quota::Quota;
-use crate::source::{Call, CallError, Said, Source, Upstream};
+use crate::source::{Account, Call, CallError, Said, Source, Upstream};
 use crate::telemetry::metrics::Metrics;
 
 pub use case::Case;
@@ -86,14 +86,16 @@ impl Bench {
             Identity::Phone(phone) => phone.variants().into_iter().collect(),
             _ => Arc::from([]),
         };
-        let (values, attempts) = (values.into(), Default::default());
-        let call = Call { plan: plan.clone(), operation: id, table: None, identity, phones, values, attempts };
+        let (values, account, attempts) = (values.into(), Account::Live, Default::default());
+        let call = Call { plan: plan.clone(), operation: id, table: None, identity, phones, values, account, attempts };
         let (settings, tracker) = (plan.source(operation.source), TaskTracker::new());
         let upstream = Upstream::new(settings, &tracker).map_err(|e| e.to_string())?;
         // nothing is asked twice
         let retries = Arc::new(TpsBudget::new(Duration::from_secs(1), 0, 0.0));
-        let source = Arc::new(Source::new(settings, upstream, retries, tracker, Clock::system()));
+        let (clock, quota) = (Clock::system(), Arc::new(quota(plan, operation)));
+        let source = Arc::new(Source::new(settings, upstream, quota.clone(), retries, tracker, clock));
         let said = source.call(&call).await;
+        case.compare_quota(&quota.standings())?;
         let (outcome, reason, reading) = match said {
             Ok(Said::Found(reading)) => ("found", None, Some(reading)),
             Ok(Said::NotFound) => ("not_found", None, None),
@@ -196,13 +198,17 @@ fn tokens(manifest: &str, case: &Case) -> Option<(String, String)> {
 fn admits(plan: &Plan, case: &Case) -> Result<(), String> {
     for (lookup, calls) in &case.admits {
         let (_, operation) = operation(plan, lookup)?;
-        let quota = Quota::new(&plan.source(operation.source).limits, Clock::system());
-        let started = (0..calls + 1).filter(|_| quota.take(operation.bucket.as_deref())).count();
+        let (quota, bucket) = (quota(plan, operation), operation.bucket.as_deref());
+        let started = (0..calls + 1).filter(|_| quota.take(bucket, operation.cost, &Account::Live).is_some()).count();
         if started != *calls {
             return Err(format!("{started} calls of {lookup} or more start at once, expected {calls}"));
         }
     }
     Ok(())
+}
+
+fn quota(plan: &Plan, operation: &Operation) -> Quota {
+    Quota::new(SOURCE.into(), &plan.source(operation.source).limits, Clock::system(), Arc::default(), None)
 }
 
 fn operation<'a>(plan: &'a Plan, lookup: &str) -> Result<(OperationId, &'a Operation), String> {

@@ -24,7 +24,7 @@ pub struct Source {
     breaker: Breaker,
     permits: Semaphore,
     concurrency: usize,
-    quota: Quota,
+    quota: Arc<Quota>,
     retries: Arc<TpsBudget>,
     pub(super) tables: Tables,
     pub(super) tracker: TaskTracker,
@@ -32,10 +32,12 @@ pub struct Source {
 }
 
 impl Source {
-    /// `retries` is shared by all sources: extra calls are a share of all calls.
+    /// `retries` is shared by all sources: extra calls are a share of all calls. `quota` is shared by
+    /// those with the same credentials.
     pub fn new(
         settings: &plan::Source,
         upstream: Upstream,
+        quota: Arc<Quota>,
         retries: Arc<TpsBudget>,
         tracker: TaskTracker,
         clock: Clock,
@@ -46,7 +48,7 @@ impl Source {
             breaker: Breaker::new(&settings.breaker, clock),
             permits: Semaphore::new(concurrency),
             concurrency,
-            quota: Quota::new(&settings.limits, clock),
+            quota,
             retries,
             tables: Tables::new(settings),
             tracker,
@@ -87,9 +89,7 @@ impl Source {
 
     /// Our quota and the vendor's Retry-After; after the permit, so that a wait takes nothing.
     async fn within_quota(&self, call: &Call) -> Result<Said, CallError> {
-        if !self.quota.take(call.operation().bucket.as_deref()) {
-            return Err(Skip::Limited.into());
-        }
+        let Some(_taken) = call.take(&self.quota) else { return Err(Skip::Limited.into()) };
         let answer = self.in_time(call).await;
         if let Err(CallError::Failed(Failure::Limited { retry_after: Some(pause) }, _)) = &answer {
             self.quota.closed_for(*pause);
@@ -111,6 +111,7 @@ impl Source {
         let mut answer = self.ask(call).await;
         if let Err(CallError::BrokeOff(_)) = answer
             && self.retries.withdraw()
+            && let Some(_taken) = call.take(&self.quota)
         {
             answer = self.ask(call).await;
         }
@@ -123,6 +124,10 @@ impl Source {
     async fn ask(&self, call: &Call) -> Result<Said, CallError> {
         call.attempts.fetch_add(1, Ordering::Relaxed);
         self.upstream.call(call, &self.tables, &self.quota, self.clock.now()).await
+    }
+
+    pub fn quota(&self) -> &Arc<Quota> {
+        &self.quota
     }
 
     pub fn breaker(&self) -> State {

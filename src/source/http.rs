@@ -22,6 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
+use super::quota::Quota;
 use super::tables::Tables;
 use super::{Call, CallError, Said};
 use crate::domain::{Failure, Skip};
@@ -119,12 +120,13 @@ impl HttpUpstream {
         Ok(Self { client, headers, tokens })
     }
 
-    /// Sends a rendered request and reads its answer.
+    /// Sends a rendered request and reads its answer; what it says of limits is the quota's.
     pub async fn ask(
         &self,
         call: &Call,
         tables: &Tables,
         prepared: Prepared,
+        quota: &Quota,
         now: Timestamp,
     ) -> Result<Said, CallError> {
         let plan::Upstream::Http(settings) = &call.source().upstream else { return Err(Skip::Invalid.into()) };
@@ -132,18 +134,29 @@ impl HttpUpstream {
             return Err(Skip::Invalid.into());
         }
         let request = self.request(prepared)?;
+        let answer = self.answer(settings, request, now).await?;
+        quota.learn(&answer.headers, call.operation().cost);
+        read(call, tables, &answer)
+    }
+
+    async fn answer(
+        &self,
+        settings: &plan::HttpUpstream,
+        request: Request<Full<Bytes>>,
+        now: Timestamp,
+    ) -> Result<Answer, CallError> {
         let (Auth::OAuth(oauth), Some(tokens)) = (&settings.auth, &self.tokens) else {
-            return read(call, tables, &self.send(request, settings.max_answer_bytes).await?);
+            return self.send(request, settings.max_answer_bytes).await;
         };
         let token = self.token(tokens, oauth, now).await?;
-        let mut answer = self.send(bearing(&token, request.clone()), settings.max_answer_bytes).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
-            // it may have ended before its time; once, with another one
-            tokens.current.rcu(|current| current.clone().filter(|current| !Arc::ptr_eq(current, &token)));
-            let token = self.token(tokens, oauth, now).await?;
-            answer = self.send(bearing(&token, request), settings.max_answer_bytes).await?;
+        let answer = self.send(bearing(&token, request.clone()), settings.max_answer_bytes).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
         }
-        read(call, tables, &answer)
+        // it may have ended before its time; once, with another one
+        tokens.current.rcu(|current| current.clone().filter(|current| !Arc::ptr_eq(current, &token)));
+        let token = self.token(tokens, oauth, now).await?;
+        self.send(bearing(&token, request), settings.max_answer_bytes).await
     }
 
     async fn token(&self, tokens: &Tokens, oauth: &OAuth, now: Timestamp) -> Result<Arc<Token>, CallError> {

@@ -25,6 +25,8 @@ use crate::manifest::reading::{Read, ReadEnv};
 use crate::manifest::template::{Env, PhoneUse};
 
 pub use guard::Source;
+pub use quota::Account;
+use quota::{Quota, Taken};
 use tables::Tables;
 
 /// One call of one operation. Never printed, it holds the caller's number.
@@ -39,6 +41,8 @@ pub struct Call {
     pub phones: Arc<[Phone]>,
     /// What was on the table of the operation's inputs.
     pub values: Arc<[(NameId, Value)]>,
+    /// Who it counts for.
+    pub account: Account,
     /// How often the upstream was asked, counted by the guard.
     pub attempts: AtomicU8,
 }
@@ -61,7 +65,7 @@ impl Call {
     }
 
     /// A call for a table that this one's answer is read with. Nothing of the person is in it.
-    fn of_table(&self, at: usize) -> Self {
+    fn of_table(&self, at: usize, account: Account) -> Self {
         Self {
             plan: self.plan.clone(),
             operation: self.operation,
@@ -69,12 +73,19 @@ impl Call {
             identity: Identity::CustomerId(CustomerId("".into())),
             phones: [].into(),
             values: [].into(),
+            account,
             attempts: AtomicU8::default(),
         }
     }
 
     pub fn get(&self, name: NameId) -> Option<&Value> {
         self.values.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+    }
+
+    /// Takes one request of this call out of the quota; `None` when there is nothing left for it.
+    pub fn take<'q>(&self, quota: &'q Quota) -> Option<Taken<'q>> {
+        let operation = self.operation();
+        quota.take(operation.bucket.as_deref(), operation.cost, &self.account)
     }
 
     /// Renders the request from this call's values.
@@ -161,15 +172,9 @@ impl Upstream {
 
     /// Asks once, or once per variant and spelling of the number until there is a hit. The guard has
     /// taken the first request out of the quota; each further one is taken here.
-    async fn call(
-        &self,
-        call: &Call,
-        tables: &Tables,
-        quota: &quota::Quota,
-        now: Timestamp,
-    ) -> Result<Said, CallError> {
+    async fn call(&self, call: &Call, tables: &Tables, quota: &Quota, now: Timestamp) -> Result<Said, CallError> {
         if call.operation().phone_use() != PhoneUse::One || call.phones.is_empty() {
-            return self.ask(call, tables, &call.phones, None, now).await;
+            return self.ask(call, tables, &call.phones, None, quota, now).await;
         }
         let spellings = match call.operation().spellings.as_slice() {
             [] => &[Spelling::E164],
@@ -177,10 +182,8 @@ impl Upstream {
         };
         for (i, phone) in call.phones.iter().enumerate() {
             for (j, spelling) in spellings.iter().enumerate() {
-                if i + j > 0 && !quota.take(call.operation().bucket.as_deref()) {
-                    return Err(Skip::Limited.into());
-                }
-                let said = self.ask(call, tables, std::slice::from_ref(phone), Some(*spelling), now).await?;
+                let _taken = if i + j > 0 { Some(call.take(quota).ok_or(Skip::Limited)?) } else { None };
+                let said = self.ask(call, tables, std::slice::from_ref(phone), Some(*spelling), quota, now).await?;
                 if matches!(said, Said::Found(_)) {
                     return Ok(said);
                 }
@@ -195,12 +198,13 @@ impl Upstream {
         tables: &Tables,
         phones: &[Phone],
         spelling: Option<Spelling>,
+        quota: &Quota,
         now: Timestamp,
     ) -> Result<Said, CallError> {
         match (self, &call.operation().request) {
             (Self::Http(http), Request::Http(request)) => {
                 let prepared = call.rendering(phones, spelling, now, |env| request.render(env))?;
-                http.ask(call, tables, prepared, now).await
+                http.ask(call, tables, prepared, quota, now).await
             }
             (Self::Sql(pool), Request::Sql(statement)) => {
                 let spellings = &call.operation().spellings;

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::guard::Source;
-use super::{Call, Said};
+use super::{Account, Call, Said};
 use crate::domain::{Reading, Value};
 use crate::manifest::plan;
 
@@ -63,14 +63,15 @@ impl Source {
             let mut all = self.tables.all.iter().enumerate();
             let Some((at, table)) = all.find(|(_, table)| table.name == *name) else { continue };
             let age = table.rows.load().as_ref().map(|rows| self.clock.since(rows.read));
-            let of_table = call.of_table(at);
             match age {
                 Some(age) if age <= table.keep => {}
                 Some(_) => {
-                    let (source, table) = (self.clone(), table.clone());
+                    let (source, table, of_table) =
+                        (self.clone(), table.clone(), call.of_table(at, Account::Background));
                     drop(self.tracker.spawn(async move { source.load(&table, &of_table).await }));
                 }
                 None => {
+                    let of_table = call.of_table(at, call.account.clone());
                     let _ = tokio::time::timeout(operation.timeout / 2, self.load(table, &of_table)).await;
                 }
             }

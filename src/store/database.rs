@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (2, include_str!("../../migrations/0002_audit.sql")),
     (3, include_str!("../../migrations/0003_audit_indexes.sql")),
     (4, include_str!("../../migrations/0004_audit_names.sql")),
+    (5, include_str!("../../migrations/0005_spent.sql")),
 ];
 
 /// The store, migrated and ready. A clone is the same store.

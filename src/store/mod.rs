@@ -5,6 +5,7 @@ pub mod audit;
 mod database;
 pub mod keys;
 mod postgres;
+pub mod spent;
 mod sqlite;
 mod vault;
 

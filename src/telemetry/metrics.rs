@@ -13,7 +13,8 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::domain::{CacheState, Failure, LookupStatus, Organization, Outcome, Skip, SourceId};
-use crate::manifest::plan::{OperationId, Plan};
+use crate::manifest::plan::{OperationId, Plan, Rate, Source};
+use crate::manifest::tree::spoken;
 
 const ANSWERS: &str = "caller_context_answers_total";
 const ANSWER_SECONDS: &str = "caller_context_answer_seconds";
@@ -26,6 +27,9 @@ const SOURCE_SECONDS: &str = "caller_context_source_seconds";
 const UNREADABLE_FIELDS: &str = "caller_context_unreadable_fields_total";
 const BREAKER_STATE: &str = "caller_context_source_breaker_state";
 const IN_FLIGHT: &str = "caller_context_source_in_flight";
+const QUOTA_LIMIT: &str = "caller_context_quota_limit";
+const QUOTA_REMAINING: &str = "caller_context_quota_remaining";
+const QUOTA_EXHAUSTED_IN: &str = "caller_context_quota_exhausted_in_seconds";
 const SILENCE: &str = "caller_context_silence_seconds_total";
 const MISSES_REFUSED: &str = "caller_context_misses_refused_total";
 const REFRESHES_SHED: &str = "caller_context_refreshes_shed_total";
@@ -86,6 +90,8 @@ pub struct SourceMetrics {
     /// 0 passing, 1 probing, 2 tripped.
     pub breaker_state: Gauge,
     pub in_flight: Gauge,
+    /// Of its long budgets, by their length: limit, remaining, seconds until it is dry.
+    budgets: Vec<(String, [Gauge; 3])>,
 }
 
 /// Handles of what is counted per organization.
@@ -257,6 +263,7 @@ impl Metrics {
         for gone in self.sources.iter().filter(|s| !plan.sources.iter().any(|source| source.name == s.name)) {
             gone.in_flight.set(0.0);
             gone.breaker(BreakerState::Passing);
+            gone.budgets.iter().for_each(|(_, [_, _, exhausted_in])| exhausted_in.set(f64::INFINITY));
         }
         Self::with(self.recorder.clone(), plan, organizations, Some(self))
     }
@@ -267,7 +274,7 @@ impl Metrics {
         organizations: impl IntoIterator<Item = &'a Organization>,
         earlier: Option<&Self>,
     ) -> Arc<Self> {
-        let sources: Vec<_> = plan.sources.iter().map(|s| SourceMetrics::new(&recorder, &s.name)).collect();
+        let sources: Vec<_> = plan.sources.iter().map(|s| SourceMetrics::new(&recorder, s)).collect();
         let operations = plan
             .operations
             .iter()
@@ -453,8 +460,16 @@ impl Metrics {
 }
 
 impl SourceMetrics {
-    fn new(recorder: &PrometheusRecorder, name: &Arc<str>) -> Self {
+    fn new(recorder: &PrometheusRecorder, source: &Source) -> Self {
+        let name = &source.name;
         let labels = [("source", &**name)];
+        let of_budget = |budget: &Rate| {
+            let window = spoken(budget.per);
+            let labels = [("source", &**name), ("window", &*window)];
+            let gauges =
+                [QUOTA_LIMIT, QUOTA_REMAINING, QUOTA_EXHAUSTED_IN].map(|gauges| gauge(recorder, gauges, &labels));
+            (window, gauges)
+        };
         let breaker_state = gauge(recorder, BREAKER_STATE, &labels);
         breaker_state.set(0.0);
         let in_flight = gauge(recorder, IN_FLIGHT, &labels);
@@ -465,7 +480,18 @@ impl SourceMetrics {
             unreadable_fields: counter(recorder, UNREADABLE_FIELDS, &labels),
             breaker_state,
             in_flight,
+            budgets: source.limits.budget.iter().map(of_budget).collect(),
         }
+    }
+
+    /// Shows how a budget stands; without `dry_in` it lasts, which is shown as infinite.
+    pub fn budget(&self, window: &str, limit: u64, remaining: u64, dry_in: Option<Duration>) {
+        let Some((_, [of_limit, of_remaining, exhausted_in])) = self.budgets.iter().find(|(of, _)| of == window) else {
+            return;
+        };
+        of_limit.set(limit as f64);
+        of_remaining.set(remaining as f64);
+        exhausted_in.set(dry_in.map_or(f64::INFINITY, |dry_in| dry_in.as_secs_f64()));
     }
 
     pub fn breaker(&self, state: BreakerState) {
@@ -527,6 +553,12 @@ fn describe(recorder: &PrometheusRecorder) {
     let gauges = [
         (BREAKER_STATE, "0 passing, 1 probing, 2 tripped."),
         (IN_FLIGHT, "Calls running at a source now."),
+        (QUOTA_LIMIT, "What a long budget of a source is, as the vendor says or as it is written."),
+        (QUOTA_REMAINING, "What is left of it."),
+        (
+            QUOTA_EXHAUSTED_IN,
+            "When nothing is left at the pace of the last twentieth of its window; +Inf when it lasts.",
+        ),
         (CACHE_BYTES, "Bytes held by the cache of contexts, roughly."),
         (CACHE_CONTEXTS, "Entries of the cache of contexts."),
         (CONNECTIONS, "Connections open now."),

@@ -55,6 +55,34 @@ async fn stale_answers_go_out_at_once_and_are_refreshed_behind() {
 }
 
 #[tokio::test]
+async fn refreshes_leave_the_reserve_of_a_budget_to_those_who_wait() {
+    let budget = ("sources.payments.limits.budget", "[\"5 per 24h\"]".to_owned());
+    let overrides = vec![("cache.fresh", "1ms".to_owned()), budget];
+    let world = World::with(Setup { overrides, ..Setup::default() }).await;
+    let asked = || world.asked(Vendor::Payments).len();
+    let limited = "caller_context_source_outcomes_total{organization=\"default\",source=\"payments\",\
+                   operation=\"status\",outcome=\"skipped\",reason=\"limited\"}";
+    let refreshed = async || {
+        world.studio(world::EVERYWHERE).await;
+        world.metric(limited).await
+    };
+    until(refreshed, |limited| !limited.is_empty()).await;
+    assert_eq!(asked(), 4, "one call that somebody waited for, three refreshes");
+    for expected in [5, 5] {
+        world.forget("phone=%2B14155550142").await;
+        world.studio(world::EVERYWHERE).await;
+        assert_eq!(asked(), expected);
+    }
+    let health: serde_json::Value = world.client.get(world.url("/readyz")).send().await.unwrap().json().await.unwrap();
+    let sources = health["sources"].as_array().unwrap();
+    let payments = sources.iter().find(|source| source["name"] == "payments").unwrap();
+    let budget = json!({ "window": "1d", "limit": 5, "remaining": 0, "dry_in_seconds": 0 });
+    assert_eq!(payments["budgets"], json!([budget]));
+    let shown = "caller_context_quota_remaining{source=\"payments\",window=\"1d\"}";
+    assert_eq!(world.metric(shown).await, [format!("{shown} 0")]);
+}
+
+#[tokio::test]
 async fn refreshes_are_left_out_before_live_calls_are() {
     let overrides = vec![("cache.fresh", "1ms".to_owned()), ("lookup.refreshes", "1".into())];
     let world = World::with(Setup { overrides, ..Setup::default() }).await;

@@ -138,7 +138,7 @@ fn source(upstream: SqlUpstream) -> Source {
         fresh: Duration::ZERO,
         keep: Duration::ZERO,
         not_found: Duration::ZERO,
-        limits: Limits { concurrency: 8, rate: Vec::new(), buckets: Vec::new() },
+        limits: Limits { concurrency: 8, ..Limits::default() },
         breaker: Breaker::default(),
         defaults: Vec::new(),
         variables: Vec::new(),

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use caller_context::clock::Clock;
 use caller_context::config;
-use caller_context::domain::{Identity, Organization, Phone};
+use caller_context::domain::{Identity, Organization, Phone, Spent};
 use caller_context::manifest::plan::SqlEngine;
 use caller_context::store::audit::{AuditLog, Chain, Delivery, Entry, Filter};
 use caller_context::store::keys::{self, Grant, Keys};
-use caller_context::store::{Database, Error};
+use caller_context::store::{Database, Error, spent};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinSet;
@@ -29,14 +29,14 @@ crate::on_engines! {
         counts_add_up_under_load, strict_is_on_disk, a_search_finds_its_own_rows_only, an_edit_is_named,
         old_rows_go_and_the_chain_holds, an_overflow_is_counted, a_failing_store_is_caught_up_with,
         gateways_share_a_chain, a_store_is_opened_again, a_sealed_caller_opens_only_in_its_place, killed_in_strict_mode,
-        a_key_file_is_made_and_guarded, rows_of_an_earlier_release_are_read,
+        lives_share_a_budget, a_key_file_is_made_and_guarded, rows_of_an_earlier_release_are_read,
     }
     postgres {
         a_key_is_good_until_it_expires_or_is_revoked, nothing_secret_is_stored, equal_deliveries_are_one_row,
         counts_add_up_under_load, strict_is_on_disk, a_search_finds_its_own_rows_only, an_edit_is_named,
         old_rows_go_and_the_chain_holds, an_overflow_is_counted, a_failing_store_is_caught_up_with,
         gateways_share_a_chain, a_store_is_opened_again, a_sealed_caller_opens_only_in_its_place, killed_in_strict_mode,
-        rows_of_an_earlier_release_are_read, a_cut_commit_is_written_once, cuts_anywhere_lose_nothing,
+        lives_share_a_budget, rows_of_an_earlier_release_are_read, a_cut_commit_is_written_once, cuts_anywhere_lose_nothing,
     }
 }
 
@@ -414,6 +414,27 @@ async fn gateways_share_a_chain(database: Arc<TestDatabase>) -> Result {
     }
     log.close().await;
     second.close().await;
+    Ok(())
+}
+
+async fn lives_share_a_budget(database: Arc<TestDatabase>) -> Result {
+    let store = store(&database).await?;
+    let now = |seconds| Timestamp::from_second(seconds);
+    let spent = |at: i64, count| Spent {
+        source: "crm".into(),
+        per: Duration::from_secs(86_400),
+        at: at * 1_000,
+        count,
+        forget_at: (at + 90_000) * 1_000,
+    };
+    assert!(spent::exchange(&store, "one", vec![spent(0, 5), spent(1_440, 10)], now(2_000)?).await?.is_empty());
+    // what a life says of a slot again stands in place of what it said before
+    assert!(spent::exchange(&store, "one", vec![spent(1_440, 7)], now(2_001)?).await?.is_empty());
+    let heard = spent::exchange(&store, "two", vec![spent(1_440, 2)], now(2_002)?).await?;
+    assert_eq!(BTreeSet::from_iter(heard.iter().map(|spent| (spent.at, spent.count))), [(0, 5), (1_440_000, 7)].into());
+    assert!(heard.contains(&spent(1_440, 7)));
+    let heard = spent::exchange(&store, "three", Vec::new(), now(90_000)?).await?;
+    assert_eq!(heard, [spent(1_440, 9)], "of both, and the first slot is over");
     Ok(())
 }
 

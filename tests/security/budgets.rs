@@ -105,3 +105,19 @@ async fn a_spent_key_takes_nothing_from_others() {
     let found = world.door.context("bystander", json!({ "phone": world::EVERYWHERE })).await;
     assert_eq!(found["match"], "unique", "{found}");
 }
+
+/// The budget per minute fills again; that of a day does not. One key has its share of it, whoever holds
+/// the key, and the others' calls go on.
+#[tokio::test]
+async fn one_key_does_not_spend_a_source_for_the_day() {
+    let budget = [("sources.crm.limits.budget", "[\"60 per 24h\"]"), ("limits.budget_per_key", "0.5")];
+    let world = World::with(setup(&budget)).await;
+    for n in 0..50 {
+        let limited = world.door.studio("walker", &[("From", &format!("+1646555{n:04}"))]).await;
+        assert_eq!(limited["missing"].as_str().unwrap().contains("limited"), n >= 30, "{n}: {limited}");
+    }
+    assert_eq!(world.searches(), 30);
+    let found = world.door.context("bystander", json!({ "phone": world::EVERYWHERE })).await;
+    assert_eq!(found["sources"]["crm"]["status"], "found", "{found}");
+    assert_eq!(verified(&world, world::BRITISH).await["match"], "unique");
+}

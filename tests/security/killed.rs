@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
+use caller_context::app::{App, KeysFrom};
 use caller_context::clock::Clock;
 use caller_context::domain::Organization;
-use caller_context::store::Database;
 use caller_context::store::audit::{AuditLog, Filter};
+use caller_context::store::keys::{Grant, Keys};
+use caller_context::store::{Database, spent};
 use serde_json::json as value;
 use tokio_util::task::TaskTracker;
 
@@ -124,4 +126,39 @@ async fn otherwise_only_the_end_may_be_missing() {
     // the one that was killed in the middle may be in the log
     answered.push(format!("CA{}", answered.len()));
     assert_eq!(logged, answered[..logged.len()], "no gap");
+}
+
+/// Calls that were made count after the kill, and a few more that may have been; after an orderly end,
+/// what was spent and no more.
+#[tokio::test]
+async fn what_was_spent_of_a_budget_is_not_given_again() {
+    let (folder, more) = (tempfile::tempdir().unwrap(), sources(false).await);
+    let more = more.replace("auth.none", "limits.budget = [\"100 per 24h\"]\nauth.none");
+    let (mut gateway, [key]) = Process::serve(folder.path(), &more, ["studio"], &[]).await;
+    for n in 0..12 {
+        let form = [("From", &*format!("+1415555{n:04}"))];
+        gateway.door.post(STUDIO).bearer_auth(&key).form(&form).send().await.unwrap();
+    }
+    let config = loaded(&configuration(&more, folder.path()));
+    let store = Database::open(&config.store, &TaskTracker::new()).await.unwrap();
+    let kept = async || {
+        let heard = spent::exchange(&store, "reader", Vec::new(), Clock::system().now()).await.unwrap();
+        heard.iter().map(|spent| spent.count).sum::<u64>()
+    };
+    let claimed = until(&kept, |kept| *kept >= 12).await;
+    assert!((12..=22).contains(&claimed), "{claimed}");
+    gateway.kill().await;
+
+    let keys = vec![("studio-key".into(), grant())];
+    let app = App::start(config, KeysFrom::Fixed(Keys::fixed(keys)), Clock::system()).await.unwrap();
+    let door = Door::to(app.address);
+    let remaining = "caller_context_quota_remaining{source=\"crm\",window=\"1d\"} ";
+    assert_eq!(door.metric(remaining).await, 100.0 - claimed as f64);
+    assert!(call(&door, "studio-key", "CA1").await);
+    app.shutdown().await;
+    assert_eq!(kept().await, claimed + 1);
+}
+
+fn grant() -> Grant {
+    Grant { key_id: "studio-key".into(), organization: Organization::single(), view: "studio".into() }
 }
