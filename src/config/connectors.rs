@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::layering::Settings;
 use super::load::Layers;
 use super::made_from::Reading;
 use super::secret::{refuse_writable, writable_by_others};
@@ -11,7 +12,8 @@ use crate::manifest::compile::is_whole;
 use crate::manifest::diagnostic::{Diagnostics, Files, Origin};
 use crate::manifest::tree::{self, Reader, Table};
 
-/// The manifests that are built in, and those of the connectors folder.
+/// The manifests of the connectors folder, and the built-in ones that a source uses or a file of the
+/// folder is laid on.
 pub(super) struct Connectors {
     pub manifests: BTreeMap<Arc<str>, (Table, Origin)>,
     /// Those of the folder: checked even when no source uses them.
@@ -22,16 +24,18 @@ impl Connectors {
     pub fn read(
         layers: &Layers,
         folder: &str,
+        settings: &[Settings],
         files: &mut Files,
         reading: &Reading,
         diagnostics: &Diagnostics,
     ) -> Self {
         let mut connectors = Self { manifests: BTreeMap::new(), dropped_in: Vec::new() };
-        let built_in = builtin::ALL.iter().filter(|(vendor, _)| !layers.manifests.contains_key(*vendor)).copied();
-        let in_memory = layers.manifests.iter().map(|(vendor, text)| (vendor.as_str(), text.as_str()));
-        for (vendor, text) in built_in.chain(in_memory) {
-            let file = files.add(format!("built-in connectors/{vendor}.toml"), text);
-            connectors.add(vendor.into(), file, files, diagnostics);
+        for (vendor, text) in &layers.manifests {
+            connectors.add_built_in(vendor, text, files, diagnostics);
+        }
+        let used = settings.iter().filter_map(|source| source.table.get("connector")?.as_text());
+        for (vendor, text) in used.filter_map(builtin::of) {
+            connectors.add_built_in(vendor, text, files, diagnostics);
         }
         reading.borrow_mut().folders.extend(layers.beside.iter().map(|beside| beside.join(folder)));
         let found = layers.beside.iter().map(|beside| beside.join(folder)).find(|folder| folder.is_dir());
@@ -53,10 +57,21 @@ impl Connectors {
             for path in [&path, &folder].into_iter().filter(|path| writable_by_others(path)) {
                 refuse_writable(diagnostics, start, path);
             }
+            if let Some((vendor, text)) = builtin::of(vendor) {
+                connectors.add_built_in(vendor, text, files, diagnostics);
+            }
             connectors.dropped_in.push(vendor.into());
             connectors.add(vendor.into(), file, files, diagnostics);
         }
         connectors
+    }
+
+    /// Unless it is there already.
+    fn add_built_in(&mut self, vendor: &str, text: &str, files: &mut Files, diagnostics: &Diagnostics) {
+        if !self.manifests.contains_key(vendor) {
+            let file = files.add(format!("built-in connectors/{vendor}.toml"), text);
+            self.add(vendor.into(), file, files, diagnostics);
+        }
     }
 
     fn add(&mut self, vendor: Arc<str>, file: u16, files: &Files, diagnostics: &Diagnostics) {

@@ -203,7 +203,7 @@ fn load_with(layers: &Layers, names: Names) -> Result<Loaded, Invalid> {
     let tree = texts.merged();
     let root_origin = Origin { file: 0, start: 0, end: 0 };
     let folder = vocabulary::connectors_folder(&Reader::new(&tree, root_origin, &diagnostics));
-    let connectors = Connectors::read(layers, &folder, &mut files, &reading, &diagnostics);
+    let connectors = Connectors::read(layers, &folder, &settings, &mut files, &reading, &diagnostics);
     let root = Reader::new(&tree, root_origin, &diagnostics);
     let references = References {
         environment: &layers.environment,

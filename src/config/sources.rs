@@ -23,7 +23,7 @@ use crate::manifest::limits::limits;
 use crate::manifest::plan::{Breaker, Limits, Plan, Source, SourceKind, SqlEngine, Upstream};
 use crate::manifest::scope::Scope;
 use crate::manifest::tree::{Content, Entry, Node, Reader, Table};
-use crate::manifest::{check, graph};
+use crate::manifest::{builtin, check, graph};
 
 /// What every source is compiled with.
 struct Common<'a> {
@@ -134,7 +134,8 @@ impl Common<'_> {
         } else if let Some(manifest) = connectors.manifests.get(&connector) {
             Some(manifest)
         } else {
-            let known = connectors.manifests.keys().map(|name| name.to_string());
+            let built_in = builtin::ALL.iter().map(|(vendor, _)| (*vendor).to_owned());
+            let known = connectors.manifests.keys().map(|name| name.to_string()).chain(built_in);
             let known = known.chain(["http", "postgres", "mysql", "sqlite"].map(str::to_owned));
             let origin = reader.node("connector").map_or(settings.origin, |node| node.origin);
             unknown_name(self.diagnostics(), origin, "a connector", &connector, known);

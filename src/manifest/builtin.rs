@@ -16,3 +16,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("twilio-lookup", include_str!("../../connectors/twilio-lookup.toml")),
     ("zendesk", include_str!("../../connectors/zendesk.toml")),
 ];
+
+/// The manifest of a vendor, if it is built in.
+pub fn of(vendor: &str) -> Option<(&'static str, &'static str)> {
+    ALL.iter().copied().find(|(known, _)| *known == vendor)
+}
