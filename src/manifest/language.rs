@@ -81,7 +81,10 @@ impl Language {
             return Err(Skip::Invalid);
         }
         let (quote, escaped, escape) = match self {
-            Self::Coql | Self::Soql | Self::StripeSearch => ('\'', &['\\', '\''][..], '\\'),
+            Self::Soql | Self::StripeSearch => ('\'', &['\\', '\''][..], '\\'),
+            // a quote is written twice; of a backslash nothing is promised
+            Self::Coql if text.contains('\\') => return Err(Skip::Invalid),
+            Self::Coql => ('\'', &['\''][..], '\''),
             // behind a star there are no quotes, and digits need none
             Self::ZendeskSearch if text.bytes().all(|b| b.is_ascii_digit()) => return bare(text, out),
             Self::ZendeskSearch => ('"', &['\\', '"'][..], '\\'),
@@ -242,8 +245,9 @@ mod tests {
     fn literals() {
         let table = [
             ("soql", "o'hara\\", r"A='o\'hara\\'"),
-            ("coql", "o'hara\\", r"A='o\'hara\\'"),
-            ("coql", "' or Id is not null or A = '", r"A='\' or Id is not null or A = \''"),
+            ("coql", "o'hara", "A='o''hara'"),
+            ("coql", "' or Id is not null or A = '", "A=''' or Id is not null or A = '''"),
+            ("coql", "\\' or Id is not null or A = '", "skipped: invalid"),
             ("odata", "o'hara\\", r"A='o''hara\'"),
             ("odata", "a_b%[c]", "A='a_b%[c]'"),
             ("odata", "' or 1 eq 1 or A eq '", "A=''' or 1 eq 1 or A eq '''"),
