@@ -27,6 +27,7 @@ pub mod twilio_lookup;
 mod vendors;
 pub mod world;
 pub mod zendesk;
+pub mod zoho;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -56,6 +56,7 @@ vendors! {
     "stripe" stripe::Stripe
     "twilio-lookup" twilio_lookup::TwilioLookup
     "zendesk" zendesk::Zendesk
+    "zoho" zoho::Zoho
 }
 
 impl Vendor {

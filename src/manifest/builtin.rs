@@ -15,6 +15,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("stripe", include_str!("../../connectors/stripe.toml")),
     ("twilio-lookup", include_str!("../../connectors/twilio-lookup.toml")),
     ("zendesk", include_str!("../../connectors/zendesk.toml")),
+    ("zoho", include_str!("../../connectors/zoho.toml")),
 ];
 
 /// The manifest of a vendor, if it is built in.

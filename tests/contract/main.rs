@@ -19,6 +19,7 @@ mod stripe;
 mod twilio;
 mod twilio_lookup;
 mod zendesk;
+mod zoho;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
