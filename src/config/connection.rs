@@ -365,11 +365,13 @@ fn oauth(
     if grant.is_none() && oauth.node("grant").is_none() {
         oauth.missing("grant");
     }
-    let scopes: Vec<_> = oauth.texts("scopes").unwrap_or_default().into_iter().map(|(scope, _)| scope).collect();
+    let scopes = oauth.texts("scopes").unwrap_or_default().into_iter();
+    let scopes: Option<Vec<_>> = scopes.map(|(scope, at)| fill(scope, None, connection, diagnostics, at)).collect();
     let by_basic = oauth.one_of("client_auth", &["form", "basic"]) == Some("basic");
     let origin = oauth.node("token").map_or(oauth.origin, |node| node.origin);
     oauth.finish();
     let url = fill(token?, None, connection, diagnostics, origin)?;
+    let scopes = scopes?;
     let allow_private = source.bool("allow_private").unwrap_or(false);
     check_address(url::Url::parse(&url).ok(), origin, hosts, allow_private, diagnostics);
     let wanted = ["client_id", "secret", "refresh_token"];
