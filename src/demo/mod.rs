@@ -8,6 +8,7 @@ pub mod calendly;
 pub mod close;
 pub mod copper;
 pub mod customers;
+pub mod dynamics365;
 pub mod faults;
 pub mod freshsales;
 pub mod google_calendar;

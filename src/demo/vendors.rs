@@ -44,6 +44,7 @@ vendors! {
     "calendly" calendly::Calendly
     "close" close::Close
     "copper" copper::Copper
+    "dynamics365" dynamics365::Dynamics365
     "freshsales" freshsales::Freshsales
     "google-calendar" google_calendar::GoogleCalendar
     "hubspot" hubspot::Hubspot

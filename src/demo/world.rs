@@ -211,7 +211,7 @@ impl Person {
         match vendor {
             Vendor::Hubspot => self.hubspot,
             Vendor::Salesforce => self.salesforce,
-            Vendor::Freshsales | Vendor::Zoho if self.salesforce.kept() => self.salesforce,
+            Vendor::Dynamics365 | Vendor::Freshsales | Vendor::Zoho if self.salesforce.kept() => self.salesforce,
             _ if self.hubspot.kept() => self.hubspot,
             _ => self.salesforce,
         }

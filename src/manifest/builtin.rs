@@ -5,6 +5,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("calendly", include_str!("../../connectors/calendly.toml")),
     ("close", include_str!("../../connectors/close.toml")),
     ("copper", include_str!("../../connectors/copper.toml")),
+    ("dynamics365", include_str!("../../connectors/dynamics365.toml")),
     ("freshsales", include_str!("../../connectors/freshsales.toml")),
     ("google-calendar", include_str!("../../connectors/google-calendar.toml")),
     ("hubspot", include_str!("../../connectors/hubspot.toml")),

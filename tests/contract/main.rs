@@ -6,6 +6,7 @@ mod calendly;
 mod close;
 mod copper;
 mod court;
+mod dynamics365;
 mod freshsales;
 mod google_calendar;
 mod hubspot;
