@@ -369,6 +369,7 @@ fn oauth(
     let scopes: Option<Vec<_>> = scopes.map(|(scope, at)| fill(scope, None, connection, diagnostics, at)).collect();
     let by_basic = oauth.one_of("client_auth", &["form", "basic"]) == Some("basic");
     let origin = oauth.node("token").map_or(oauth.origin, |node| node.origin);
+    let scheme = oauth.text("scheme").unwrap_or("Bearer");
     oauth.finish();
     let url = fill(token?, None, connection, diagnostics, origin)?;
     let scopes = scopes?;
@@ -415,7 +416,7 @@ fn oauth(
     if !scopes.is_empty() {
         form.push(("scope", scopes.join(" ").into()));
     }
-    Some(Some(Auth::OAuth(Box::new(OAuth { token, form, basic }))))
+    Some(Some(Auth::OAuth(Box::new(OAuth { token, form, basic, scheme: scheme.into() }))))
 }
 
 /// The headers that carry credentials. `Some(None)`: there are none to send, so not connected.

@@ -187,6 +187,8 @@ pub struct OAuth {
     pub form: Vec<(&'static str, SecretString)>,
     /// The client's id and secret as HTTP Basic, where they are not in the form.
     pub basic: Option<SecretString>,
+    /// What stands before the token in `Authorization`: `Bearer` nearly everywhere.
+    pub scheme: Box<str>,
 }
 
 impl PartialEq for OAuth {
@@ -195,7 +197,10 @@ impl PartialEq for OAuth {
             oauth.form.iter().map(|(name, value)| (*name, value.expose_secret().to_owned())).collect()
         };
         let basic = |oauth: &Self| oauth.basic.as_ref().map(|basic| basic.expose_secret().to_owned());
-        self.token == other.token && form(self) == form(other) && basic(self) == basic(other)
+        self.token == other.token
+            && self.scheme == other.scheme
+            && form(self) == form(other)
+            && basic(self) == basic(other)
     }
 }
 

@@ -184,7 +184,7 @@ impl HttpUpstream {
         }
         // an answer without a token is none, whatever its status; its text may quote a secret
         let given: TokenAnswer = serde_json::from_slice(&answer.body).map_err(|_| Failure::Unreadable)?;
-        let bearer = format!("Bearer {}", given.access_token.expose_secret());
+        let bearer = format!("{} {}", oauth.scheme, given.access_token.expose_secret());
         let mut bearer = HeaderValue::try_from(bearer).map_err(|_| Failure::Unreadable)?;
         bearer.set_sensitive(true);
         let life = given.expires_in.and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok());
