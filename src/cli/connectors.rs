@@ -113,7 +113,7 @@ fn manifests(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
 /// caller are searches, which vendors count most strictly.
 fn listed(manifests: &BTreeMap<String, String>) -> anyhow::Result<String> {
     let mut out = String::new();
-    writeln!(out, "{:<18}{:<22}{:<26}{:<10}lookups", "name", "vendor", "finds by", "searches")?;
+    writeln!(out, "{:<18}{:<24}{:<26}{:<10}lookups", "name", "vendor", "finds by", "searches")?;
     for (name, text) in manifests {
         let manifest: Table = text.parse().with_context(|| format!("{name} is no TOML; run `check`"))?;
         let title = manifest.get("title").and_then(Value::as_str).unwrap_or_default();
@@ -125,7 +125,7 @@ fn listed(manifests: &BTreeMap<String, String>) -> anyhow::Result<String> {
         let names: Vec<&str> = lookups.keys().map(String::as_str).collect();
         let searches = format!("{} of {asked}", searches.count());
         let by = found_by(lookups).join(", ");
-        writeln!(out, "{name:<18}{title:<22}{by:<26}{searches:<10}{}", names.join(" "))?;
+        writeln!(out, "{name:<18}{title:<24}{by:<26}{searches:<10}{}", names.join(" "))?;
     }
     Ok(out)
 }
@@ -142,10 +142,11 @@ fn found_by(lookups: &Table) -> Vec<&'static str> {
     words.into_iter().filter(|(name, _)| begins_with(name)).map(|(_, word)| word).collect()
 }
 
-/// It counts against the vendor's limit of searches, or finds people by something else than an id.
+/// It counts against the vendor's limit of searches, or looks for people whom its answer must prove.
 fn is_search(lookup: &Value) -> bool {
+    let is_exact = lookup.get("exact").and_then(Value::as_bool) == Some(true);
     lookup.get("bucket").and_then(Value::as_str) == Some("search")
-        || needs(lookup).any(|need| matches!(need, "phone" | "email"))
+        || !is_exact && needs(lookup).any(|need| matches!(need, "phone" | "email"))
 }
 
 fn begin(name: &str, base_url: &str, folder: &Path) -> anyhow::Result<ExitCode> {
