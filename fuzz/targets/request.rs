@@ -124,6 +124,7 @@ fn with_env<R>(operation: &Operation, values: &[(NameId, Value)], then: impl FnO
         source: PLAN.source(operation.source),
         phones: &phones,
         spelling: None,
+        emails: &[],
         now: jiff::Timestamp::UNIX_EPOCH,
     })
 }

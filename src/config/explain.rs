@@ -124,7 +124,8 @@ fn lookup(out: &mut String, plan: &Plan, operation: &Operation) {
     let bucket = operation.bucket.as_ref().map(|name| format!(", bucket {name}")).unwrap_or_default();
     let proof = if operation.identifying() { ", says who it is" } else { "" };
     let cost = if operation.cost > 1 { format!(", costs {}", operation.cost) } else { String::new() };
-    let _ = writeln!(out, "    within {}{bucket}{cost}{proof}", spoken(operation.timeout));
+    let at_once = operation.batch.as_ref().map(|batch| format!(", {} people at once", batch.max)).unwrap_or_default();
+    let _ = writeln!(out, "    within {}{bucket}{cost}{proof}{at_once}", spoken(operation.timeout));
 }
 
 fn full_name(plan: &Plan, id: OperationId) -> String {

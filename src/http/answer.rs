@@ -41,6 +41,18 @@ impl From<Grant> for Reader {
     }
 }
 
+impl Reader {
+    fn ask(&self, identity: Identity, question: &Question<'_>) -> Ask {
+        Ask {
+            organization: self.organization.clone(),
+            identity,
+            inputs: question.inputs.clone(),
+            deadline: question.deadline,
+            purse: self.purse.clone(),
+        }
+    }
+}
+
 /// What a reader asked, apart from whom it asked about.
 #[derive(Debug, Clone)]
 pub struct Question<'a> {
@@ -49,6 +61,12 @@ pub struct Question<'a> {
     pub inputs: Arc<[(NameId, Value)]>,
     pub deadline: Duration,
     pub call_sid: Option<Arc<str>>,
+}
+
+impl Question<'_> {
+    fn parent(&self) -> Parent {
+        Parent::of(self.headers)
+    }
 }
 
 /// How an answer looks beside its view.
@@ -108,20 +126,30 @@ impl Shape {
 
 impl Edge {
     pub(super) async fn ask(&self, reader: &Reader, identity: Identity, question: &Question<'_>) -> Answer {
-        let ask = Ask {
-            organization: reader.organization.clone(),
-            identity,
-            inputs: question.inputs.clone(),
-            deadline: question.deadline,
-            purse: reader.purse.clone(),
-        };
-        let answer = self.engine.answer_within(&ask, || Parent::of(question.headers)).await;
+        let answer = self.engine.answer_within(&reader.ask(identity, question), || question.parent()).await;
+        self.log(reader, &answer);
+        answer
+    }
+
+    /// The same about several people at once, in their order.
+    pub(super) async fn ask_together(
+        &self,
+        reader: &Reader,
+        people: impl Iterator<Item = Identity>,
+        question: &Question<'_>,
+    ) -> Vec<Answer> {
+        let asks: Vec<_> = people.map(|identity| reader.ask(identity, question)).collect();
+        let answers = self.engine.answer_together(&asks, || question.parent()).await;
+        answers.iter().for_each(|answer| self.log(reader, answer));
+        answers
+    }
+
+    fn log(&self, reader: &Reader, answer: &Answer) {
         if answer.cache != CacheState::Hit && tracing::enabled!(tracing::Level::DEBUG) {
             let caller_ref = self.engine.caller_refs().of(&reader.organization, answer.identity());
             let status = answer.status().as_str();
             tracing::debug!(organization = %reader.organization, caller_ref, status, cache = answer.cache.as_str());
         }
-        answer
     }
 
     /// The bytes of an answer for a reader, with the delivery noted.

@@ -24,6 +24,7 @@ use super::error::{Code, Problem};
 use super::parameters::Parameters;
 use super::peer::Peer;
 use crate::domain::{Identity, LookupStatus, NameId, Organization};
+use crate::lookup::Answer;
 use crate::meetings::{self, LastInteraction, Participant, Point};
 use crate::telemetry::metrics::Surface;
 use crate::view::schema;
@@ -104,7 +105,12 @@ impl Edge {
             call_sid: call_sid(parameters.get("session_id")),
         };
         let participants = meetings::participants(&given, self.own_domains(&reader.organization));
-        let told = participants.into_iter().map(|one| self.told(&reader, one, &question, started));
+        let guests = participants.iter().filter_map(Participant::guest).cloned().map(Identity::Email);
+        let mut answers = self.ask_together(&reader, guests, &question).await.into_iter();
+        let told = participants.into_iter().map(|one| {
+            let answer = one.guest().and_then(|_| answers.next());
+            self.told(&reader, one, answer, &question, started)
+        });
         let page = Page { participants: try_join_all(told).await? };
         Ok(json(serde_json::to_vec(&page).map_err(|_| Code::Internal)?.into()))
     }
@@ -118,11 +124,12 @@ impl Edge {
         &self,
         reader: &Reader,
         participant: Participant,
+        answer: Option<Answer>,
         question: &Question<'_>,
         started: Instant,
     ) -> Result<Told, Problem> {
         let address = participant.email.as_ref().map(|email| Arc::from(email.as_str()));
-        let Some(guest) = participant.guest() else {
+        let Some(answer) = answer else {
             self.answered(&reader.organization, Surface::Meetings, LookupStatus::None, started);
             return Ok(Told {
                 positions: participant.positions,
@@ -132,7 +139,6 @@ impl Edge {
                 context: nobody(participant.status, self.clock.now()),
             });
         };
-        let answer = self.ask(reader, Identity::Email(guest.clone()), question).await;
         let shape = Shape::Context { caller_id: participant.status };
         let (surface, session) = (Surface::Meetings, question.call_sid.clone());
         let rendered = self.deliver(reader, &answer, shape, surface, session, false).await;

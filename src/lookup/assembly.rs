@@ -10,13 +10,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
 use super::Shared;
 use super::cache::{Epoch, Kept, Person, ReadingKey, Standings, fresh_until, keep_until, plus};
-use super::flight::{Lead, Role};
+use super::flight::{Flight, Lead, Role};
 use super::merge::{Ended, Progress, clusters, has_failed};
 use super::readings::{KeptReading, ReadingId};
+use super::together::Seat;
 use crate::domain::{
     Context, Failure, Identity, NameId, Outcome, Phone, Reading, Skip, SourceId, Timed, Value, canonical,
 };
@@ -67,6 +69,8 @@ pub struct Assembly {
     table: Vec<Option<Value>>,
     steps: Vec<Step>,
     running: FuturesUnordered<Running>,
+    /// Where people are asked about together.
+    seat: Option<Seat>,
 }
 
 type Running = futures_util::future::BoxFuture<'static, (OperationId, Ended, Option<Arc<KeptReading>>)>;
@@ -88,7 +92,7 @@ const EMAIL: NameId = canonical("email");
 const CUSTOMER_ID: NameId = canonical("customer_id");
 
 impl Assembly {
-    pub fn new(shared: Arc<Shared>, person: Person, epoch: Epoch, account: Account) -> Self {
+    pub fn new(shared: Arc<Shared>, person: Person, epoch: Epoch, account: Account, seat: Option<Seat>) -> Self {
         let plan = shared.plan.clone();
         let mut table = vec![None; plan.names.len()];
         let identity = match person.identity() {
@@ -104,7 +108,8 @@ impl Assembly {
         let steps = plan.operations.iter().map(|o| Step { after: o.fallback_of, ..Step::default() }).collect();
         let started = shared.clock.instant();
         let span = AssemblySpan::default();
-        Self { shared, person, epoch, account, started, span, table, steps, running: FuturesUnordered::new() }
+        let running = FuturesUnordered::new();
+        Self { shared, person, epoch, account, started, span, table, steps, running, seat }
     }
 
     /// Runs to the end of the last operation, however long the answer waits, and keeps the result.
@@ -116,6 +121,7 @@ impl Assembly {
         tokio::pin!(grace_over);
         let (mut grace_runs, mut ready) = (false, false);
         self.start_all_that_can();
+        self.seat = None; // what starts from here on is asked alone
         while !self.running.is_empty() {
             tokio::select! {
                 Some((id, ended, reading)) = self.running.next() => {
@@ -279,12 +285,27 @@ impl Assembly {
             _ => Arc::new([]),
         };
         let identity = self.whom(operation);
-        let (account, attempts) = (self.account.clone(), AtomicU8::new(0));
-        let call = Call { plan: plan.clone(), operation: id, table: None, identity, phones, values, account, attempts };
+        let (emails, account, attempts) = (Arc::default(), self.account.clone(), AtomicU8::new(0));
+        let call = Call {
+            plan: plan.clone(),
+            operation: id,
+            table: None,
+            identity,
+            emails,
+            phones,
+            values,
+            account,
+            attempts,
+        };
         let offset = self.shared.clock.since(self.started);
         let flight = (reading_id, self.epoch);
         let asked = Asked { person: self.person.clone(), flight, call, span: self.span.clone() };
-        self.running.push(Box::pin(ask(self.shared.clone(), asked, offset)));
+        let shared = self.shared.clone();
+        let seat = self.seat.as_ref().filter(|_| operation.batch.is_some());
+        self.running.push(match seat.and_then(|seat| Some((seat, seat.lead(flight)?))) {
+            Some((seat, lead)) => Box::pin(follow(shared, id, seat.ask(asked, lead), offset)),
+            None => Box::pin(ask(shared, asked, offset)),
+        });
         false
     }
 
@@ -499,10 +520,10 @@ fn of_kept(timed: &Timed) -> Outcome {
 }
 
 /// What is asked, and for whom.
-struct Asked {
-    person: Person,
-    flight: (ReadingId, Epoch),
-    call: Call,
+pub(super) struct Asked {
+    pub person: Person,
+    pub flight: (ReadingId, Epoch),
+    pub call: Call,
     /// Of the assembly that asks.
     span: AssemblySpan,
 }
@@ -513,25 +534,53 @@ async fn ask(shared: Arc<Shared>, asked: Asked, started: Duration) -> (Operation
     let from = shared.clock.instant();
     let landed = match shared.reading_flights.join_or_lead(asked.flight) {
         Role::Leader(lead) => {
-            // a panic is this operation's end and nobody else's; the hook has logged where
-            let read = AssertUnwindSafe(read_once(&shared, &asked)).catch_unwind().await.ok();
+            let read = read_alone(&shared, &asked).await;
             lead.flight().with(|landed| landed.clone_from(&read));
             read
         }
-        Role::Follower(flight) => {
-            flight.until(Option::is_some).await;
-            let landed = flight.with(|landed| landed.clone());
-            match &landed {
-                // what a refresh may not take is there for those who wait
-                Some(Landed { outcome: Outcome::Skipped(Skip::Limited), .. })
-                    if asked.call.account != Account::Background =>
-                {
-                    AssertUnwindSafe(read_once(&shared, &asked)).catch_unwind().await.ok()
-                }
-                _ => landed,
+        Role::Follower(flight) => match landing(&flight).await {
+            // what a refresh may not take is there for those who wait
+            Some(Landed { outcome: Outcome::Skipped(Skip::Limited), .. })
+                if asked.call.account != Account::Background =>
+            {
+                read_alone(&shared, &asked).await
             }
-        }
+            landed => landed,
+        },
     };
+    end(&shared, id, landed, from, started)
+}
+
+/// The same where it is asked together with others.
+async fn follow(
+    shared: Arc<Shared>,
+    id: OperationId,
+    flight: Arc<Flight<Option<Landed>>>,
+    started: Duration,
+) -> (OperationId, Ended, Option<Arc<KeptReading>>) {
+    let from = shared.clock.instant();
+    let landed = landing(&flight).await;
+    end(&shared, id, landed, from, started)
+}
+
+/// A panic is this operation's end and nobody else's; the hook has logged where.
+async fn read_alone(shared: &Shared, asked: &Asked) -> Option<Landed> {
+    let read = AssertUnwindSafe(read(shared, &asked.call, &[asked])).catch_unwind().await;
+    read.ok().and_then(|mut landed| landed.pop())
+}
+
+async fn landing(flight: &Flight<Option<Landed>>) -> Option<Landed> {
+    flight.until(Option::is_some).await;
+    flight.with(|landed| landed.clone())
+}
+
+fn end(
+    shared: &Shared,
+    id: OperationId,
+    landed: Option<Landed>,
+    from: Instant,
+    started: Duration,
+) -> (OperationId, Ended, Option<Arc<KeptReading>>) {
     let unreadable =
         || Landed { outcome: Outcome::Failed(Failure::Unreadable), read_at: shared.clock.now(), reading: None };
     let Landed { outcome, read_at, reading } = landed.unwrap_or_else(unreadable);
@@ -539,10 +588,11 @@ async fn ask(shared: Arc<Shared>, asked: Asked, started: Duration) -> (Operation
     (id, Ended { outcome, read_at, stale: false, started: Some(started), took }, reading)
 }
 
-/// Calls the source under its guard, keeps what it said, counts and logs the attempt.
-async fn read_once(shared: &Shared, asked: &Asked) -> Landed {
-    let Asked { person, flight: (_, epoch), call, span } = asked;
-    let (id, operation) = (call.operation, call.operation());
+/// Calls the source under its guard, keeps what it said, counts and logs the attempt: one call, for
+/// one person or for several.
+pub(super) async fn read(shared: &Shared, call: &Call, people: &[&Asked]) -> SmallVec<[Landed; 1]> {
+    let Some(Asked { person, span, .. }) = people.first() else { return SmallVec::new() };
+    let operation = call.operation();
     let (source_id, source) = (operation.source, call.source());
     let guarded = shared.sources.get(usize::from(source_id.0));
     let breaker = guarded.map_or("", |guarded| guarded.breaker().as_str());
@@ -554,13 +604,45 @@ async fn read_once(shared: &Shared, asked: &Asked) -> Landed {
     };
     let took = shared.clock.since(from);
     let read_at = shared.clock.now();
-    let (outcome, cause) = match answer {
-        Ok(Said::Found(reading)) => (Outcome::Found(reading), None),
-        Ok(Said::NotFound) => (Outcome::NotFound(Arc::default()), None),
-        Err(CallError::Failed(failure, cause)) => (Outcome::Failed(failure), cause),
-        Err(CallError::BrokeOff(cause)) => (Outcome::Failed(Failure::Unreachable), cause),
-        Err(CallError::Skipped(skip)) => (Outcome::Skipped(skip), None),
+    let (said, cause) = match answer {
+        Ok(Said::Each(each)) => (each.into_iter().map(outcome).collect(), None),
+        Ok(said) => (smallvec![outcome(said); people.len()], None),
+        Err(CallError::Failed(failure, cause)) => (smallvec![Outcome::Failed(failure); people.len()], cause),
+        Err(CallError::BrokeOff(cause)) => (smallvec![Outcome::Failed(Failure::Unreachable); people.len()], cause),
+        Err(CallError::Skipped(skip)) => (smallvec![Outcome::Skipped(skip); people.len()], None),
     };
+    let said: SmallVec<[Outcome; 1]> = said;
+    let whole = said.iter().find(|said| matches!(said, Outcome::Found(_))).or(said.first());
+    let whole = whole.cloned().unwrap_or(Outcome::Failed(Failure::Unreadable));
+    if let Some(metrics) = shared.metrics.source(source_id)
+        && !matches!(whole, Outcome::Skipped(_))
+    {
+        metrics.seconds.record(took.as_secs_f64());
+    }
+    let cause = cause.as_deref().map(chain);
+    let attempts = call.attempts.load(Ordering::Relaxed);
+    span.end(word(&whole), reason(&whole), attempts);
+    tracing::debug!(
+        target: "caller_context::source",
+        organization = %person.organization(),
+        caller_ref = %shared.caller_refs.of(person.organization(), person.identity()),
+        people = people.len(),
+        source = &*source.name,
+        operation = &*operation.name,
+        outcome = word(&whole),
+        reason = reason(&whole),
+        attempts,
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        cause,
+        "source asked"
+    );
+    people.iter().zip(said).map(|(asked, outcome)| landed(shared, asked, outcome, read_at)).collect()
+}
+
+/// What was said of one person, kept and counted.
+fn landed(shared: &Shared, asked: &Asked, outcome: Outcome, read_at: Timestamp) -> Landed {
+    let Asked { person, flight: (_, epoch), call, .. } = asked;
+    let (id, operation) = (call.operation, call.operation());
     let reading = match &outcome {
         Outcome::Found(reading) | Outcome::NotFound(reading) => {
             let found = matches!(outcome, Outcome::Found(_));
@@ -572,31 +654,18 @@ async fn read_once(shared: &Shared, asked: &Asked) -> Landed {
         Outcome::Failed(_) | Outcome::Skipped(_) => None,
     };
     shared.metrics.outcome(person.organization(), id, &outcome);
-    if let Some(metrics) = shared.metrics.source(source_id)
-        && !matches!(outcome, Outcome::Skipped(_))
-    {
-        metrics.seconds.record(took.as_secs_f64());
-        if let Outcome::Found(reading) = &outcome {
-            metrics.unreadable_fields.increment(u64::from(reading.unreadable_fields));
-        }
+    if let (Outcome::Found(reading), Some(metrics)) = (&outcome, shared.metrics.source(operation.source)) {
+        metrics.unreadable_fields.increment(u64::from(reading.unreadable_fields));
     }
-    let cause = cause.as_deref().map(chain);
-    let attempts = call.attempts.load(Ordering::Relaxed);
-    span.end(word(&outcome), reason(&outcome), attempts);
-    tracing::debug!(
-        target: "caller_context::source",
-        organization = %person.organization(),
-        caller_ref = %shared.caller_refs.of(person.organization(), person.identity()),
-        source = &*source.name,
-        operation = &*operation.name,
-        outcome = word(&outcome),
-        reason = reason(&outcome),
-        attempts,
-        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        cause,
-        "source asked"
-    );
     Landed { outcome, read_at, reading }
+}
+
+fn outcome(said: Said) -> Outcome {
+    match said {
+        Said::Found(reading) => Outcome::Found(reading),
+        Said::NotFound => Outcome::NotFound(Arc::default()),
+        Said::Each(_) => Outcome::Failed(Failure::Unreadable), // nobody's own answer is about several
+    }
 }
 
 fn word(outcome: &Outcome) -> &'static str {

@@ -10,6 +10,7 @@ mod cache;
 mod flight;
 pub mod merge;
 mod readings;
+mod together;
 mod traces;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tower::retry::budget::TpsBudget;
@@ -38,6 +40,7 @@ use budget::{Budget, Spent};
 use cache::{Cache, Epoch, Kept, Person, Standing};
 use flight::{Flight, Flights, Role};
 use readings::ReadingId;
+use together::Seat;
 
 /// A question: who is this?
 #[derive(Debug, Clone)]
@@ -349,6 +352,17 @@ impl Engine {
     /// The same within somebody's trace, which is looked for only when sources are asked: what is
     /// in the cache leaves no trace.
     pub async fn answer_within(&self, ask: &Ask, parent: impl Fn() -> Parent) -> Answer {
+        self.answer_seated(ask, parent, None).await
+    }
+
+    /// Answers about several people at the same time, in their order. Where a source can be asked
+    /// about several by e-mail, it is, in one request.
+    pub async fn answer_together(&self, asks: &[Ask], parent: impl Fn() -> Parent) -> Vec<Answer> {
+        let seats = Seat::several(&self.shared, asks.len());
+        join_all(asks.iter().zip(seats).map(|(ask, seat)| self.answer_seated(ask, &parent, Some(seat)))).await
+    }
+
+    async fn answer_seated(&self, ask: &Ask, parent: impl Fn() -> Parent, mut seat: Option<Seat>) -> Answer {
         let whom = self.shared.cache.whom(&ask.organization, &ask.identity, &ask.inputs);
         let found = self.shared.cache.context(&whom).await;
         let kept = found.as_ref().filter(|kept| self.shared.made(kept));
@@ -356,10 +370,12 @@ impl Engine {
         let answer = match kept.map(|kept| (kept, kept.standing(now))) {
             Some((kept, Standing::Fresh)) => self.kept(kept, false, CacheState::Hit),
             Some((kept, Standing::Stale)) => self.kept(kept, true, CacheState::Stale),
-            Some((_, Standing::Expired)) | None => self.assembled(whom.person(), ask, found.as_ref(), parent).await,
+            Some((_, Standing::Expired)) | None => {
+                self.assembled(whom.person(), ask, found.as_ref(), parent, seat.take()).await
+            }
         };
         if matches!(answer.cache, CacheState::Hit | CacheState::Stale) && kept.is_some_and(|k| now >= k.refresh_from) {
-            self.refresh_behind(whom.person());
+            self.refresh_behind(whom.person(), seat.take());
         }
         self.shared.metrics.cache(&ask.organization, answer.cache);
         answer
@@ -378,6 +394,7 @@ impl Engine {
         ask: &Ask,
         kept: Option<&Arc<Kept>>,
         parent: impl Fn() -> Parent,
+        seat: Option<Seat>,
     ) -> Answer {
         let epoch = self.shared.cache.epoch(&ask.organization);
         let now = self.shared.clock.now();
@@ -395,7 +412,7 @@ impl Engine {
         }
         let from = self.shared.clock.instant();
         let account = self.shared.account(&ask.purse);
-        let (flight, joined) = self.fly(person.clone(), None, Origin::Miss(parent()), account);
+        let (flight, joined) = self.fly(person.clone(), None, Origin::Miss(parent()), account, seat);
         // a landed flight is a finished assembly: its last view stays readable
         let _ = tokio::time::timeout(ask.deadline, flight.until(|view| view.ready)).await;
         let context = flight.with(|view| view.context(&self.shared, &person));
@@ -404,9 +421,9 @@ impl Engine {
     }
 
     /// Nobody waits for it, so it is the first to be left out when there is too much to do.
-    fn refresh_behind(&self, person: Person) {
+    fn refresh_behind(&self, person: Person, seat: Option<Seat>) {
         match self.shared.refreshes.clone().try_acquire_owned() {
-            Ok(turn) => drop(self.fly(person, Some(turn), Origin::Refresh, Account::Background)),
+            Ok(turn) => drop(self.fly(person, Some(turn), Origin::Refresh, Account::Background, seat)),
             Err(_) => self.shared.metrics.refreshes_shed.increment(1),
         }
     }
@@ -417,6 +434,7 @@ impl Engine {
         turn: Option<OwnedSemaphorePermit>,
         origin: Origin,
         account: Account,
+        seat: Option<Seat>,
     ) -> (Arc<Flight<View>>, bool) {
         let shared = &self.shared;
         let epoch = shared.cache.epoch(person.organization());
@@ -425,7 +443,7 @@ impl Engine {
             Role::Leader(lead) => lead,
         };
         let flight = lead.flight().clone();
-        let assembly = Assembly::new(shared.clone(), person, epoch, account);
+        let assembly = Assembly::new(shared.clone(), person, epoch, account, seat);
         shared.tracker.spawn(async move {
             assembly.run(lead, origin).await;
             drop(turn);

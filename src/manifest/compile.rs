@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::diagnostic::{Origin, did_you_mean};
 use super::expression::{SOURCES, WORDS};
 use super::language::Language;
-use super::plan::{self, Limits, Operation, OperationId, Request, SqlEngine};
+use super::plan::{self, Batch, Limits, Operation, OperationId, Request, SqlEngine};
 use super::reading::{ErrorRules, Record};
 use super::scope::{Need, Scope};
 use super::sql::Statement;
@@ -15,7 +15,11 @@ use super::template::{HttpRequest, Maps, spellings};
 use super::tree::{Content, Entry, Node, Reader, Table, wrong_type};
 use crate::domain::{NameId, SourceId, Value, canonical};
 
+const EMAIL: NameId = canonical("email");
+
 const REQUEST_KEYS: &[&str] = &["get", "post", "sql", "query", "headers", "body", "spellings"];
+/// What of a lookup its batch may say otherwise.
+const BATCH_KEYS: &[&str] = &["get", "post", "query", "headers", "body", "records"];
 const RECORD_KEYS: &[&str] =
     &["records", "reads", "select", "phones", "emails", "where", "rank", "exact", "provides", "list", "error"];
 
@@ -95,6 +99,12 @@ impl Compile<'_> {
             _ => Vec::new(),
         };
         let errors = ErrorRules::compile(&reader, &self.scope);
+        let batch = match (self.engine, reader.table.get("batch")) {
+            (None, Some(_)) if request.is_some() && record.is_some() => self.batch(&reader, &needs),
+            // what is wrong with the lookup would be wrong with its batch
+            (None, _) => reader.node("batch").and(None),
+            (Some(_), _) => None,
+        };
         if request.is_none() || record.is_none() || errors.is_none() {
             // What could not be compiled has left its keys unread.
             for key in REQUEST_KEYS.iter().chain(RECORD_KEYS) {
@@ -124,6 +134,7 @@ impl Compile<'_> {
             bucket,
             cost,
             timeout,
+            batch: batch.map(Box::new),
         };
         Some(Compiled { operation, origin: entry.key_origin, needs: origins, exact })
     }
@@ -164,8 +175,44 @@ impl Compile<'_> {
             bucket,
             cost,
             timeout,
+            batch: None,
         };
         Some(plan::Table { name: entry.key.clone(), operation, keep })
+    }
+
+    /// `[lookup.<name>.batch]`: the lookup with another request.
+    fn batch(&self, lookup: &Reader<'_>, needs: &[Need]) -> Option<Batch> {
+        let batch = lookup.table("batch")?;
+        let diagnostics = self.scope.diagnostics;
+        let max = batch.count("max");
+        if batch.node("max").is_none() {
+            batch.missing("max");
+        }
+        if max.is_some_and(|max| !(2..=1_000).contains(&max)) {
+            let origin = batch.node("max").map_or(batch.origin, |node| node.origin);
+            diagnostics.error("out-of-range", origin, "`max` must be from 2 to 1000");
+        }
+        let by_email_alone = matches!(needs, [need] if **need == [EMAIL]);
+        if !by_email_alone {
+            let help = "people are asked for together by e-mail: needs = [\"email\"]".to_owned();
+            diagnostics.error_help("wrong-value", batch.origin, "this lookup is not by e-mail alone", Some(help));
+        }
+        let own = |key: &str| BATCH_KEYS.contains(&key) && batch.table.get(key).is_some();
+        let line = own("get") || own("post");
+        let replaced = |key: &str| own(key) || line && matches!(key, "get" | "post" | "query" | "body");
+        let kept = |entry: &&Entry| !replaced(&entry.key);
+        let written = batch.table.entries.iter().filter(|entry| BATCH_KEYS.contains(&&*entry.key));
+        let table = Table { entries: lookup.table.entries.iter().filter(kept).chain(written).cloned().collect() };
+        for key in BATCH_KEYS {
+            let _ = batch.node(key);
+        }
+        let origin = batch.origin;
+        batch.finish();
+        let whole = Reader::new(&table, origin, diagnostics);
+        let record = Record::compile(&whole, needs, &self.scope)?;
+        let request = HttpRequest::for_several(&whole, &record, &self.scope)?;
+        let max = max.and_then(|max| usize::try_from(max).ok()).filter(|_| by_email_alone)?;
+        Some(Batch { request, record, max })
     }
 
     fn needs(&self, reader: &Reader<'_>, entry: &Entry) -> (Vec<Need>, Vec<Origin>) {

@@ -59,6 +59,19 @@ pub(super) struct Context<'a> {
     pub spellings: Arc<[Spelling]>,
     pub names: RefCell<Vec<NameId>>,
     pub phone_use: Cell<PhoneUse>,
+    pub people: Cell<People>,
+    /// `{emails}` or a `for_each` of them was found.
+    pub asks_for_all: Cell<bool>,
+}
+
+/// Whom a request asks about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum People {
+    One,
+    /// All of a batch: `{emails}`.
+    All,
+    /// Each of a batch in turn: `{email}` inside of a `for_each`.
+    Each,
 }
 
 impl<'a> Context<'a> {
@@ -70,6 +83,8 @@ impl<'a> Context<'a> {
             spellings: [].into(),
             names: RefCell::default(),
             phone_use: Cell::new(PhoneUse::None),
+            people: Cell::new(People::One),
+            asks_for_all: Cell::new(false),
         }
     }
 

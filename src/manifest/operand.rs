@@ -7,11 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use smallvec::SmallVec;
 
 use super::diagnostic::Origin;
-use super::hole::Context;
+use super::hole::{Context, People};
 use super::template::{Env, PhoneUse};
 use crate::domain::{NameId, Spelling, Type, Value, canonical};
 
 const PHONE: NameId = canonical("phone");
+const EMAIL: NameId = canonical("email");
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Operand {
@@ -20,6 +21,8 @@ pub(super) enum Operand {
     Phone,
     /// The caller's number and its variants in all spellings of the operation.
     Phones(Arc<[Spelling]>),
+    /// The addresses of all whom a batch is about.
+    Emails,
     Constant(Value),
     /// The member names this reading needs.
     Select(Value),
@@ -82,6 +85,13 @@ impl Operand {
                 cx.phone_use.set(PhoneUse::One);
                 return Some((Self::Phone, Type::Phone, Covers::Name(PHONE)));
             }
+            "emails" if cx.people.get() == People::All => {
+                cx.asks_for_all.set(true);
+                return Some((Self::Emails, Type::EmailList, Covers::Always));
+            }
+            "email" if cx.people.get() == People::Each => {
+                return Some((Self::Name(EMAIL), Type::Email, Covers::Always));
+            }
             _ => {}
         }
         if !word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-')) {
@@ -128,6 +138,7 @@ impl Operand {
                 }
                 owned(Value::List(spelt.into()))
             }
+            Self::Emails => owned(Value::List(env.emails.iter().cloned().map(Value::Email).collect())),
             Self::Constant(value) | Self::Select(value) => Some(Cow::Borrowed(value)),
             Self::Now(offset) => owned(Value::Time(whole_second(env.now)?.checked_add(*offset).ok()?)),
             Self::Today(offset) => {

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 
 use super::diagnostic::suggest;
-use super::hole::{Context, Template};
+use super::hole::{Context, People, Template};
 use super::language::{Language, Query, check_undeclared};
 use super::render::encode_query;
 use super::template::{Body, Header, Json, Parameter, Text};
@@ -180,6 +180,11 @@ fn json_part(node: &Node, key: &str, made: &mut Made, cx: &Context<'_>) -> Optio
         Content::Date(date) => constant(made, (&**date).into()),
         Content::Array(items) => array(items, key, made, cx),
         Content::Table(table) => {
+            if let (Some(list), Some(item), 2) = (table.get("for_each"), table.get("item"), table.entries.len())
+                && cx.people.get() == People::All
+            {
+                return each(list, item, key, made, cx);
+            }
             if let Some(word) = ["for_each", "when"].iter().find(|word| table.get(word).is_some())
                 && table.entries.len() == 2
             {
@@ -210,6 +215,19 @@ fn json_part(node: &Node, key: &str, made: &mut Made, cx: &Context<'_>) -> Optio
             sound.then(|| folded(Json::Object(members)))
         }
     }
+}
+
+/// `{ for_each = "emails", item = ... }`: in the item `{email}` is each of them in turn.
+fn each(list: &Node, item: &Node, key: &str, made: &mut Made, cx: &Context<'_>) -> Option<Json> {
+    if list.as_text() != Some("emails") {
+        cx.error("wrong-value", list.origin, "a batch has an element for each of its \"emails\"", "");
+        return None;
+    }
+    cx.people.set(People::Each);
+    let element = json_part(item, key, made, cx);
+    cx.people.set(People::All);
+    cx.asks_for_all.set(true);
+    Some(Json::Each(Box::new(element?)))
 }
 
 fn array(items: &[Node], key: &str, made: &mut Made, cx: &Context<'_>) -> Option<Json> {

@@ -325,6 +325,19 @@ pub struct Operation {
     pub cost: u32,
     /// The smaller of the operation's and its source's.
     pub timeout: Duration,
+    /// The same for several people at once.
+    pub batch: Option<Box<Batch>>,
+}
+
+/// An operation that starts from the e-mail alone, for several people in one request. Of its
+/// answer each person's reading is made as if it were their own: what does not prove to be theirs
+/// is not.
+#[derive(Debug, PartialEq)]
+pub struct Batch {
+    pub request: HttpRequest,
+    pub record: Record,
+    /// People in one request.
+    pub max: usize,
 }
 
 impl Operation {
@@ -337,6 +350,7 @@ impl Operation {
             && self.record == other.record
             && self.errors == other.errors
             && self.provides == other.provides
+            && self.batch == other.batch
     }
 
     /// Its hits say who the caller is.

@@ -142,14 +142,25 @@ impl Record {
 impl Record {
     /// Reads a JSON answer: valid UTF-8, an object or a list (or null for nothing).
     pub fn read(&self, body: &[u8], env: &ReadEnv<'_>) -> Result<Read, Unreadable> {
+        let mut read = self.read_each(body, env.never, std::iter::once(env))?;
+        read.pop().ok_or(Unreadable)
+    }
+
+    /// Reads one JSON answer for several people: for each what proves to be theirs.
+    pub fn read_each<'e, 'v: 'e>(
+        &self,
+        body: &[u8],
+        never: &[Arc<str>],
+        people: impl Iterator<Item = &'e ReadEnv<'v>>,
+    ) -> Result<Vec<Read>, Unreadable> {
         let text = std::str::from_utf8(body).map_err(|_| Unreadable)?;
         let text = text.trim_start_matches('\u{feff}').trim_ascii();
         if !text.starts_with(['{', '[']) && text != "null" {
             return Err(Unreadable);
         }
         // the cause would quote the answer
-        let frames = self.shape.walk(text, env.never).map_err(|_| Unreadable)?;
-        Ok(self.judge(&frames, env))
+        let frames = self.shape.walk(text, never).map_err(|_| Unreadable)?;
+        Ok(people.map(|env| self.judge(&frames, env)).collect())
     }
 
     /// Reads database rows; each row is a record.

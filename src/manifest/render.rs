@@ -7,7 +7,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 
 use super::hole::Hole;
 use super::template::{Body, Env, Header, HttpRequest, Json, Parameter, Prepared, Text, UrlPart};
-use crate::domain::{Skip, Value};
+use crate::domain::{NameId, Skip, Value, canonical};
+
+const EMAIL: NameId = canonical("email");
 
 /// All but the unreserved letters of RFC 3986; `+` included, which servers read as a blank.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -208,6 +210,18 @@ impl Json {
                     }
                 }
                 return Ok(close(b']', start, out));
+            }
+            Self::Each(item) => {
+                out.push(b'[');
+                for (at, email) in env.emails.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    let value = Value::Email(email.clone());
+                    let get = |name| if name == EMAIL { Some(&value) } else { (env.get)(name) };
+                    item.render(&Env { get: &get, ..*env }, out)?;
+                }
+                out.push(b']');
             }
         }
         Ok(true)

@@ -13,14 +13,14 @@ use jiff::Timestamp;
 use super::address::request_line;
 use super::convert;
 use super::diagnostic::suggest;
-use super::hole::{Context, Hole, Template};
+use super::hole::{Context, Hole, People, Template};
 use super::language::Query;
 use super::parts::{body, headers, query};
 use super::plan::Source;
 use super::reading::Record;
 use super::scope::{Need, Scope};
 use super::tree::Reader;
-use crate::domain::{NameId, Phone, Spelling, Value};
+use crate::domain::{Email, NameId, Phone, Spelling, Value};
 
 /// `[map.<name>]` tables: value -> value, compared without case; `*` is anything else.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -37,6 +37,8 @@ pub struct Env<'a> {
     pub phones: &'a [Phone],
     /// The spelling of `{phone}` for this request; `{phones}` uses the operation's list.
     pub spelling: Option<Spelling>,
+    /// Whom a batch is about; nobody otherwise.
+    pub emails: &'a [Email],
     pub now: Timestamp,
 }
 
@@ -117,6 +119,8 @@ pub(super) enum Json {
     /// Keys are JSON texts with their colon.
     Object(Vec<(Box<[u8]>, Json)>),
     Array(Vec<Json>),
+    /// An array with an element for each whom a batch is about.
+    Each(Box<Json>),
 }
 
 impl Maps {
@@ -138,11 +142,27 @@ impl HttpRequest {
     pub fn compile(operation: &Reader<'_>, needs: &[Need], record: &Record, scope: &Scope<'_>) -> Option<HttpRequest> {
         let spellings = spellings(operation);
         let cx = Context { select: record.select(), spellings: spellings.into(), ..Context::new(scope, needs) };
+        Self::within(operation, &cx)
+    }
+
+    /// The request of a batch: it asks for `{emails}`, or for each of them in its body.
+    pub fn for_several(operation: &Reader<'_>, record: &Record, scope: &Scope<'_>) -> Option<HttpRequest> {
+        let cx = Context { select: record.select(), people: People::All.into(), ..Context::new(scope, &[]) };
+        let request = Self::within(operation, &cx);
+        if request.is_some() && !cx.asks_for_all.get() {
+            let help = "use `{emails}`, or `{ for_each = \"emails\", item = ... }` in the body";
+            cx.error("wrong-value", operation.origin, "the batch does not ask for its people", help);
+            return None;
+        }
+        request
+    }
+
+    fn within(operation: &Reader<'_>, cx: &Context<'_>) -> Option<HttpRequest> {
         // every key is read before anything gives up, so that all problems show in one run
-        let line = request_line(operation, &cx);
-        let query = query(operation.entries("query"), &cx);
-        let headers = headers(operation.entries("headers"), &cx);
-        let body = body(operation, &cx);
+        let line = request_line(operation, cx);
+        let query = query(operation.entries("query"), cx);
+        let headers = headers(operation.entries("headers"), cx);
+        let body = body(operation, cx);
         if let (Some((method, _)), Some(node)) = (&line, operation.table.get("body"))
             && method == Method::GET
         {

@@ -192,6 +192,7 @@ impl Trial {
             source: &self.source,
             phones: &phones,
             spelling: self.request.spellings().first().copied(),
+            emails: &[],
             now: self.now,
         })
     }

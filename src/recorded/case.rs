@@ -33,6 +33,8 @@ struct Inputs {
     lookup: Option<String>,
     phone: Option<String>,
     email: Option<String>,
+    #[serde(default)]
+    emails: Vec<String>,
     customer_id: Option<String>,
     #[serde(default)]
     inputs: BTreeMap<String, String>,
@@ -78,6 +80,8 @@ struct Expect {
     fields: Option<toml::Table>,
     hits: Option<Vec<String>>,
     #[serde(default)]
+    people: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
     unreadable_fields: u32,
     #[serde(default)]
     quota: BTreeMap<String, Window>,
@@ -102,11 +106,13 @@ pub struct Case {
     pub lookup: Option<String>,
     pub phone: Option<String>,
     pub email: Option<String>,
+    pub emails: Vec<String>,
     pub customer_id: Option<String>,
     pub inputs: BTreeMap<String, String>,
     pub exchanges: Vec<Exchange>,
     pub fields: Option<toml::Table>,
     pub hits: Option<Vec<String>>,
+    pub people: BTreeMap<String, Vec<String>>,
     pub unreadable_fields: u32,
     pub admits: Vec<(String, usize)>,
     connection: BTreeMap<String, String>,
@@ -139,11 +145,13 @@ impl Case {
             lookup: case.lookup,
             phone: case.phone,
             email: case.email,
+            emails: case.emails,
             customer_id: case.customer_id,
             inputs: case.inputs,
             exchanges: file.exchange,
             fields: expect.fields.take(),
             hits: expect.hits.take(),
+            people: std::mem::take(&mut expect.people),
             unreadable_fields: expect.unreadable_fields,
             admits: file.admits.into_iter().map(|admits| (admits.lookup, admits.calls)).collect(),
             connection: case.connection,
@@ -166,6 +174,13 @@ impl Case {
         let expected = (self.expect.outcome.as_deref(), self.expect.reason.as_deref());
         if expected != (Some(outcome), reason) {
             return Err(format!("it is {outcome} ({reason:?}), expected {expected:?}"));
+        }
+        Ok(())
+    }
+
+    pub fn compare_people(&self, found: &BTreeMap<String, Vec<String>>) -> Result<(), String> {
+        if *found != self.people {
+            return Err(format!("people are {found:?}, expected {:?}", self.people));
         }
         Ok(())
     }

@@ -77,6 +77,10 @@ impl Bench {
             Identity::Email(email) => Some((name_id(plan, "email")?, Value::Email(email.clone()))),
             Identity::CustomerId(_) => None,
         });
+        let emails: Arc<[Email]> = case.emails.iter().filter_map(|email| Email::parse(email)).collect();
+        if let Some(first) = emails.first() {
+            values.push((name_id(plan, "email")?, Value::Email(first.clone())));
+        }
         let missing = operation.needs.iter().find(|need| !need.iter().any(|n| values.iter().any(|(v, _)| v == n)));
         if let Some(need) = missing {
             let reason = format!("needs_{}", need.iter().map(|n| plan.names.text(*n)).collect::<Vec<_>>().join("_"));
@@ -87,7 +91,17 @@ impl Bench {
             _ => Arc::from([]),
         };
         let (values, account, attempts) = (values.into(), Account::Live, Default::default());
-        let call = Call { plan: plan.clone(), operation: id, table: None, identity, phones, values, account, attempts };
+        let call = Call {
+            plan: plan.clone(),
+            operation: id,
+            table: None,
+            identity,
+            emails,
+            phones,
+            values,
+            account,
+            attempts,
+        };
         let (settings, tracker) = (plan.source(operation.source), TaskTracker::new());
         let upstream = Upstream::new(settings, &tracker).map_err(|e| e.to_string())?;
         // nothing is asked twice
@@ -99,6 +113,14 @@ impl Bench {
         let (outcome, reason, reading) = match said {
             Ok(Said::Found(reading)) => ("found", None, Some(reading)),
             Ok(Said::NotFound) => ("not_found", None, None),
+            Ok(Said::Each(each)) => {
+                let ids = each.iter().map(|said| match said {
+                    Said::Found(reading) => reading.hits.iter().map(|hit| hit_id(plan, &hit.values)).collect(),
+                    Said::NotFound | Said::Each(_) => Vec::new(),
+                });
+                case.compare_people(&call.emails.iter().map(|email| email.as_str().to_owned()).zip(ids).collect())?;
+                ("found", None, None)
+            }
             Err(CallError::Failed(failure, _)) => {
                 if let Failure::Limited { retry_after } = failure {
                     case.compare_retry_after(retry_after)?;

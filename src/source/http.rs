@@ -298,6 +298,11 @@ fn read(call: &Call, tables: &Tables, answer: &Answer) -> Result<Said, CallError
     if !says_json(&answer.headers) {
         return Err(Failure::Unreadable.into()); // a login page, most often
     }
+    if let Some(batch) = call.batch() {
+        let each =
+            call.read_each(batch, tables, &answer.body).map_err(|e| CallError::failed(Failure::Unreadable, e))?;
+        return Ok(Said::Each(each.into_iter().map(super::said).collect()));
+    }
     let read = call.reading(tables, |env| operation.record.read(&answer.body, env));
     let mut read = read.map_err(|e| CallError::failed(Failure::Unreadable, e))?;
     read.reading.ambiguous |= ambiguous;

@@ -19,9 +19,9 @@ use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::identity::CustomerId;
-use crate::domain::{Failure, Identity, NameId, Phone, Reading, Skip, Spelling, Value};
-use crate::manifest::plan::{self, Operation, OperationId, Plan, Request};
-use crate::manifest::reading::{Read, ReadEnv};
+use crate::domain::{Email, Failure, Identity, NameId, Phone, Reading, Skip, Spelling, Value};
+use crate::manifest::plan::{self, Batch, Operation, OperationId, Plan, Request};
+use crate::manifest::reading::{Read, ReadEnv, Unreadable};
 use crate::manifest::template::{Env, PhoneUse};
 
 pub use guard::Source;
@@ -37,6 +37,8 @@ pub struct Call {
     pub table: Option<usize>,
     /// Whom the hits must prove to be.
     pub identity: Identity,
+    /// Several people at once, instead of one: the operation's batch is asked.
+    pub emails: Arc<[Email]>,
     /// The number and its national variants; empty when the operation uses none.
     pub phones: Arc<[Phone]>,
     /// What was on the table of the operation's inputs.
@@ -60,6 +62,11 @@ impl Call {
         &self.plan.operations[usize::from(self.operation.0)]
     }
 
+    /// What is asked where it is about several people at once.
+    fn batch(&self) -> Option<&Batch> {
+        self.operation().batch.as_deref().filter(|_| !self.emails.is_empty())
+    }
+
     pub fn source(&self) -> &plan::Source {
         self.plan.source(self.lookup().source)
     }
@@ -71,6 +78,7 @@ impl Call {
             operation: self.operation,
             table: Some(at),
             identity: Identity::CustomerId(CustomerId("".into())),
+            emails: [].into(),
             phones: [].into(),
             values: [].into(),
             account,
@@ -96,7 +104,7 @@ impl Call {
         now: Timestamp,
         render: impl FnOnce(&Env<'_>) -> R,
     ) -> R {
-        render(&Env { get: &|name| self.get(name), source: self.source(), phones, spelling, now })
+        render(&Env { get: &|name| self.get(name), source: self.source(), phones, spelling, emails: &self.emails, now })
     }
 
     /// Reads an answer to this call.
@@ -109,14 +117,26 @@ impl Call {
             never: &self.plan.never,
         })
     }
+
+    /// Reads an answer about several people, for each of them.
+    fn read_each(&self, batch: &Batch, tables: &Tables, answer: &[u8]) -> Result<Vec<Read>, Unreadable> {
+        let (never, source) = (&self.plan.never, self.source());
+        let in_tables = |table: &str, key: &str| tables.value(table, key);
+        let identities: Vec<_> = self.emails.iter().cloned().map(Identity::Email).collect();
+        let person = |identity| ReadEnv { identity, get: &|_| None, source, tables: &in_tables, never };
+        let people: Vec<_> = identities.iter().map(person).collect();
+        batch.record.read_each(answer, never, people.iter())
+    }
 }
 
 /// What an upstream said.
 #[derive(Debug, Clone)]
 pub enum Said {
     Found(Arc<Reading>),
-    /// It does not know the person. The reading holds nothing but says so.
+    /// It does not know the person, or none of several. The reading holds nothing but says so.
     NotFound,
+    /// Of several people each, in the order in which they were asked for.
+    Each(Vec<Said>),
 }
 
 /// Why it said nothing.
@@ -203,6 +223,7 @@ impl Upstream {
     ) -> Result<Said, CallError> {
         match (self, &call.operation().request) {
             (Self::Http(http), Request::Http(request)) => {
+                let request = call.batch().map_or(&**request, |batch| &batch.request);
                 let prepared = call.rendering(phones, spelling, now, |env| request.render(env))?;
                 http.ask(call, tables, prepared, quota, now).await
             }

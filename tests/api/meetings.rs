@@ -119,12 +119,14 @@ fn books(world: &World) -> BTreeMap<String, usize> {
             let query = format!("{:?}", entry);
             let what = match entry.path.as_str() {
                 path if path.contains("/contacts/search") => "search",
+                path if path.ends_with("/contacts/batch/read") => "contacts",
                 path if path.contains("/contacts/") => "contact",
                 path if path.contains("/companies/") => "company",
                 path if path.contains("/deals/") => "deals",
                 path if path.contains("/tickets/") => "tickets",
                 path if path.contains("/owners/") => "owner",
                 path if path.ends_with("/query") && query.contains("Opportunities") => "open_items",
+                path if path.ends_with("/query") && query.contains("Email IN (") => "people",
                 path if path.ends_with("/query") => "person",
                 _ => vendor.as_str(),
             };
@@ -195,7 +197,57 @@ async fn colleagues_share_what_is_their_companys() {
     let told = world.meeting("demo-admin", &office).await;
     assert!(told.iter().all(|t| t["context"]["fields"]["company"]["size"] == 18), "{told:?}");
     let books = books(&world);
-    assert_eq!((books["contact"], books["company"], books["deals"]), (4, 1, 4), "{books:?}");
+    assert_eq!((books["contacts"], books["people"], books["company"], books["deals"]), (1, 1, 1, 4), "{books:?}");
+}
+
+/// Who is asked for together is in one request, and whoever is asked for already is not in it.
+#[tokio::test]
+async fn people_are_asked_for_together_and_each_of_them_once() {
+    let world = patient().await;
+    for vendor in [Vendor::Hubspot, Vendor::Salesforce] {
+        world.slow(vendor, Duration::from_millis(300));
+    }
+    let strangers = ["a@nowhere.example", "b@nowhere.example", "c@nowhere.example"];
+    let meetings = async {
+        until(async || world.asked(Vendor::Hubspot).len(), |asked| *asked > 0).await;
+        let people = ([strangers[0], strangers[1], DANA], [strangers[1], ADA, strangers[2], CARLA]);
+        tokio::join!(world.meeting("demo-admin", &people.0), world.meeting("demo-admin", &people.1))
+    };
+    let (alone, (first, second)) = tokio::join!(world.context("demo-admin", json!({ "email": ADA })), meetings);
+    assert_eq!(second[1]["context"], alone);
+    let verdicts: Vec<_> = first.iter().chain(&second).map(|told| told["context"]["match"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["none", "none", "unique", "none", "unique", "none", "unique"]);
+    let asked = |vendor, together: &str| {
+        let entries = world.asked(vendor).into_iter();
+        entries.map(|entry| format!("{entry:?}")).filter(|text| text.contains(together)).collect::<Vec<_>>()
+    };
+    for (vendor, together) in [(Vendor::Hubspot, "batch/read"), (Vendor::Salesforce, "Email IN (")] {
+        let requests = asked(vendor, together);
+        assert_eq!(requests.len(), 2, "one for each meeting: {requests:?}");
+        for address in strangers.iter().chain([&DANA, &CARLA]) {
+            let times = asked(vendor, address).len();
+            assert_eq!(times, 1, "{} was asked for {address} {times} times", vendor.as_str());
+        }
+        assert!(requests.iter().all(|request| !request.contains(ADA)), "somebody asks for her already: {requests:?}");
+    }
+}
+
+/// One request for all of them is one that can fail: then it says so of each, and nobody else.
+#[tokio::test]
+async fn a_failed_batch_is_everybodys_reason() {
+    let world = patient().await;
+    world.ill(Vendor::Hubspot, Fault::Status(500));
+    let told = world.meeting("demo-admin", &[ADA, DANA, "nobody@example.net"]).await;
+    for one in &told {
+        assert_eq!(state_of(&one["context"], "crm"), ("failed".into(), "unreachable".into()), "{one}");
+        assert_eq!(state_of(&one["context"], "salesforce").0 == "found", one["email"] != "nobody@example.net", "{one}");
+    }
+    world.ill(Vendor::Hubspot, Fault::None);
+    let healed = world.meeting("demo-admin", &[ADA, DANA]).await;
+    assert!(
+        healed.iter().all(|one| state_of(&one["context"], "crm").0 == "found"),
+        "failures are not kept: {healed:?}"
+    );
 }
 
 /// Whoever is forgotten by one of their ways is forgotten by all of them.

@@ -12,6 +12,7 @@ use caller_context::demo::{Standins, Vendor};
 use caller_context::domain::{Email, Identity, Organization, Phone};
 use caller_context::lookup::{Ask, Engine, Purse};
 use caller_context::telemetry::Metrics;
+use caller_context::telemetry::traces::Parent;
 use serde_json::{Map, Value, json};
 use tokio_util::task::TaskTracker;
 
@@ -75,22 +76,27 @@ impl Court {
         Ok(Some(Self { config, standins, recorder, prism, clock, tracker }))
     }
 
+    fn engine(&self) -> Result<Engine> {
+        let metrics = Metrics::new(&self.config.plan, []);
+        Ok(Engine::start(&self.config, self.clock, self.tracker.clone(), metrics)?)
+    }
+
+    /// Looks several people up together: how sure it is of each, and the requests of these lookups,
+    /// sorted, none of which may break the document.
+    pub async fn together(&self, who: &[&str], lookups: &[&str]) -> Result<(Vec<&'static str>, Vec<String>)> {
+        let asks = who.iter().map(|who| about(who)).collect::<Result<Vec<_>>>()?;
+        let answers = self.engine()?.answer_together(&asks, Parent::default).await;
+        let exchanges = self.recorder.take();
+        assert_eq!(violations("together", &exchanges), "", "Prism said last:\n{}", self.prism.said());
+        let requests = exchanges.into_iter().map(|exchange| exchange.request);
+        let mut requests: Vec<_> = requests.filter(|r| lookups.iter().any(|part| r.contains(part))).collect();
+        requests.sort_unstable();
+        Ok((answers.iter().map(|answer| answer.context().verdict.as_str()).collect(), requests))
+    }
+
     /// Looks somebody up with an engine of its own: nothing cached, no quota used.
     async fn ask(&self, who: &str) -> Result<Seen> {
-        let metrics = Metrics::new(&self.config.plan, []);
-        let engine = Engine::start(&self.config, self.clock, self.tracker.clone(), metrics)?;
-        let identity = match who.contains('@') {
-            true => Email::parse(who).map(Identity::Email),
-            false => Phone::parse(who, None).map(Identity::Phone),
-        };
-        let ask = Ask {
-            organization: Organization::single(),
-            identity: identity.ok_or("not an identity")?,
-            inputs: Arc::default(),
-            deadline: Duration::from_secs(60),
-            purse: Purse::Operator,
-        };
-        let context = engine.answer(&ask).await.context().clone();
+        let context = self.engine()?.answer(&about(who)?).await.context().clone();
         let names = &self.config.plan.names;
         let lookups = context.sources.iter().flat_map(|source| &source.operations).map(|operation| {
             let word = operation.state.reason().unwrap_or_else(|| operation.state.status().to_owned());
@@ -105,6 +111,21 @@ impl Court {
             exchanges: self.recorder.take(),
         })
     }
+}
+
+/// The question about a number or an address.
+fn about(who: &str) -> Result<Ask> {
+    let identity = match who.contains('@') {
+        true => Email::parse(who).map(Identity::Email),
+        false => Phone::parse(who, None).map(Identity::Phone),
+    };
+    Ok(Ask {
+        organization: Organization::single(),
+        identity: identity.ok_or("not an identity")?,
+        inputs: Arc::default(),
+        deadline: Duration::from_secs(60),
+        purse: Purse::Operator,
+    })
 }
 
 /// Somebody to look up while the stand-in has a fault, and what must become of it.

@@ -281,6 +281,21 @@ async fn hubspot_requests_and_answers_are_as_documented() -> Result {
 }
 
 #[tokio::test]
+async fn hubspot_is_asked_about_a_meeting_as_documented() -> Result {
+    let test = "hubspot_is_asked_about_a_meeting_as_documented";
+    let Some(court) = Court::proxy(test, &HUBSPOT).await? else { return Ok(()) };
+    let batch = ["POST /crm/objects/2026-09/contacts/batch/read".to_owned()];
+    for (who, expected) in [
+        (&[ADA, NOBODY, "theo@northwind.example"][..], &["unique", "none", "unique"][..]),
+        (&["theo@northwind.example", ADA], &["unique", "unique"]),
+    ] {
+        let (verdicts, requests) = court.together(who, &["/contacts/"]).await?;
+        assert_eq!((verdicts.as_slice(), requests.as_slice()), (expected, &batch[..]), "{who:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn hubspot_documented_answers_are_understood() -> Result {
     let test = "hubspot_documented_answers_are_understood";
     let Some(court) = Court::mock(test, &HUBSPOT).await? else { return Ok(()) };

@@ -253,6 +253,16 @@ async fn salesforce_requests_and_answers_are_as_documented() -> Result {
 }
 
 #[tokio::test]
+async fn salesforce_is_asked_about_a_meeting_as_documented() -> Result {
+    let test = "salesforce_is_asked_about_a_meeting_as_documented";
+    let Some(court) = Court::proxy(test, &SALESFORCE).await? else { return Ok(()) };
+    let (verdicts, requests) = court.together(&[NOBODY, ADA, "theo@northwind.example"], &["query"]).await?;
+    assert_eq!(verdicts, ["none", "unique", "none"]);
+    assert_eq!(requests, [QUERY, QUERY], "one for all of them, one for the open items of one");
+    Ok(())
+}
+
+#[tokio::test]
 async fn salesforce_documented_answers_are_understood() -> Result {
     let test = "salesforce_documented_answers_are_understood";
     let Some(court) = Court::mock(test, &SALESFORCE).await? else { return Ok(()) };

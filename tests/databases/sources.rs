@@ -121,6 +121,7 @@ pub fn bound(
         source: &source,
         phones,
         spelling: None,
+        emails: &[],
         now: jiff::Timestamp::UNIX_EPOCH,
     };
     Ok(statement.bind(&env, spellings))

@@ -3,7 +3,7 @@
 
 use caller_context::cli::demo::Setup;
 use caller_context::clock::Clock;
-use caller_context::demo::{Vendor as Standin, world};
+use caller_context::demo::{Vendor as Standin, book, world};
 use jiff::SignedDuration;
 use serde_json::{Value, json as value};
 
@@ -31,13 +31,15 @@ async fn fifty_strangers_are_paid_from_the_keys_budget() {
     let world = World::with(Setup { overrides, keys, ..Setup::default() }).await;
     let (clock, door) = (Clock::system(), &world.door);
     let from = clock.instant();
-    let asked = || world.asked(Standin::Salesforce).len();
+    let in_requests = |entry: &book::Entry| format!("{entry:?}").matches("@nowhere.example").count();
+    let asked = || world.asked(Standin::Salesforce).iter().map(in_requests).sum::<usize>();
     let told = meeting(door, "walker", &strangers(50)).await;
     let refilled = 1 + clock.since(from).as_secs() as usize;
     let limited = |t: &&Value| t["context"]["sources"]["salesforce"]["reason"] == "limited";
     let looked_up = 50 - told.iter().filter(limited).count();
     assert!((20..=20 + refilled).contains(&looked_up), "{looked_up} were looked up");
     assert_eq!(asked(), looked_up, "who is limited reached nobody");
+    assert_eq!(world.asked(Standin::Salesforce).len(), 1, "one request for all");
     for one in told.iter().filter(limited) {
         assert_eq!((&one["context"]["match"], &one["talking_points"]), (&value!("none"), &value!([])), "{one}");
     }
