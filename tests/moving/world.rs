@@ -69,7 +69,8 @@ impl World {
         command.args(arguments).current_dir(self.folder.path()).env_clear().envs(self.environment.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        // who refuses its arguments does not read its input
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
         let Output { status, stdout, stderr } = child.wait_with_output().await.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Ended { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
