@@ -21,6 +21,8 @@ pub const HUBSPOT: Contract = Contract {
 
 const SEARCH_CONTACTS: &str = "POST /crm/objects/2026-09/contacts/search";
 const SEARCH_DEALS: &str = "POST /crm/objects/2026-09/deals/search";
+const DEAL_STAGES: &str = "GET /crm/pipelines/2026-09/deals";
+const TICKET_STAGES: &str = "GET /crm/pipelines/2026-09/tickets";
 const SEARCH_TICKETS: &str = "POST /crm/objects/2026-09/tickets/search";
 const GET_COMPANY: &str = "GET /crm/objects/2026-09/companies/9051";
 const GET_ADA: &str = "GET /crm/objects/2026-09/contacts/ada.byron%40analytical.example";
@@ -71,7 +73,7 @@ fn ada() -> Value {
             {
                 "id": "7710",
                 "name": "Difference engine renewal",
-                "stage": "Contract sent",
+                "stage": "Contract Sent",
                 "amount": 15000,
                 "currency": "USD",
                 "closes_at": "2026-12-31T12:00:00Z",
@@ -79,7 +81,7 @@ fn ada() -> Value {
             {
                 "id": "7711",
                 "name": "Punch card supply",
-                "stage": "Qualified to buy",
+                "stage": "Qualified To Buy",
                 "amount": 2400.50,
                 "currency": "USD",
                 "closes_at": "2027-02-03T12:00:00Z",
@@ -95,7 +97,7 @@ fn ada() -> Value {
     })
 }
 
-/// The person in the examples of the document.
+/// The person in the examples of the document, whose ticket is in no stage of its pipelines.
 fn documented() -> Case {
     Case {
         name: "the documented examples",
@@ -121,19 +123,19 @@ fn documented() -> Case {
             "deals": [{
                 "id": "7712",
                 "name": "Difference engine renewal",
-                "stage": "Contract sent",
+                "stage": "Contract Sent",
                 "amount": 15000,
                 "closes_at": "2026-12-31T00:00:00Z",
             }],
             "tickets": [{
                 "id": "5520",
                 "subject": "Invoice question",
-                "status": "New",
+                "status": "1",
                 "priority": "HIGH",
                 "updated_at": "2026-11-02T10:00:00Z",
             }],
         }),
-        requests: &[GET_OWNER, SEARCH_CONTACTS, SEARCH_DEALS, SEARCH_TICKETS],
+        requests: &[GET_OWNER, DEAL_STAGES, TICKET_STAGES, SEARCH_CONTACTS, SEARCH_DEALS, SEARCH_TICKETS],
     }
 }
 
@@ -146,7 +148,15 @@ fn cases() -> Vec<Case> {
             verdict: "unique",
             lookups: FOUND,
             fields: ada(),
-            requests: &[GET_COMPANY, GET_OWNER, SEARCH_CONTACTS, SEARCH_DEALS, SEARCH_TICKETS],
+            requests: &[
+                GET_COMPANY,
+                GET_OWNER,
+                DEAL_STAGES,
+                TICKET_STAGES,
+                SEARCH_CONTACTS,
+                SEARCH_DEALS,
+                SEARCH_TICKETS,
+            ],
         },
         Case {
             name: "a stranger first",
@@ -155,7 +165,15 @@ fn cases() -> Vec<Case> {
             verdict: "unique",
             lookups: FOUND,
             fields: ada(),
-            requests: &[GET_COMPANY, GET_OWNER, SEARCH_CONTACTS, SEARCH_DEALS, SEARCH_TICKETS],
+            requests: &[
+                GET_COMPANY,
+                GET_OWNER,
+                DEAL_STAGES,
+                TICKET_STAGES,
+                SEARCH_CONTACTS,
+                SEARCH_DEALS,
+                SEARCH_TICKETS,
+            ],
         },
         Case {
             name: "only a stranger",
@@ -182,7 +200,14 @@ fn cases() -> Vec<Case> {
                 "owner.name": "Omar Haddad",
                 "owner.email": "omar.haddad@example.com",
             }),
-            requests: &["GET /crm/owners/2026-09/64492918", SEARCH_CONTACTS, SEARCH_DEALS, SEARCH_TICKETS],
+            requests: &[
+                "GET /crm/owners/2026-09/64492918",
+                DEAL_STAGES,
+                TICKET_STAGES,
+                SEARCH_CONTACTS,
+                SEARCH_DEALS,
+                SEARCH_TICKETS,
+            ],
         },
         Case {
             name: "stored before the ninth digit",
@@ -200,7 +225,7 @@ fn cases() -> Vec<Case> {
                 "owner.name": "Grace Rep",
                 "owner.email": "grace.rep@example.com",
             }),
-            requests: &[GET_OWNER, SEARCH_CONTACTS, SEARCH_DEALS, SEARCH_TICKETS],
+            requests: &[GET_OWNER, DEAL_STAGES, TICKET_STAGES, SEARCH_CONTACTS, SEARCH_DEALS, SEARCH_TICKETS],
         },
         Case {
             name: "unknown",
@@ -218,7 +243,7 @@ fn cases() -> Vec<Case> {
             verdict: "unique",
             lookups: &["company found", "contact_by_email found", "deals found", "owner found", "tickets found"],
             fields: ada(),
-            requests: &[GET_COMPANY, GET_ADA, GET_OWNER, SEARCH_DEALS, SEARCH_TICKETS],
+            requests: &[GET_COMPANY, GET_ADA, GET_OWNER, DEAL_STAGES, TICKET_STAGES, SEARCH_DEALS, SEARCH_TICKETS],
         },
         Case {
             name: "a stranger by e-mail",
