@@ -1,4 +1,4 @@
-//! What the gateway asks HubSpot and Salesforce, and what the stand-ins answer, judged by each
+//! What the gateway asks each vendor, and what the stand-ins answer, judged by each
 //! vendor's OpenAPI document; and the signatures that Twilio prints, verified. The documents are not
 //! part of this repository: `$VENDOR_CONTRACTS` says where they are.
 
