@@ -55,12 +55,31 @@ struct Renewal {
     refresh_token: Option<SecretString>,
     /// The vendor refused our credentials: it is not asked again before.
     refused_until: Option<Timestamp>,
+    /// A token was renewed because it was refused: if the next one is refused too, it is not the token.
+    renewed_until: Option<Timestamp>,
 }
 
 struct Token {
     bearer: HeaderValue,
     /// None: as long as the vendor takes it.
     until: Option<Timestamp>,
+}
+
+impl Tokens {
+    /// Takes a refused token away, unless somebody else has. `false`: the one before it was refused as well.
+    async fn give_up(&self, refused: &Arc<Token>, now: Timestamp) -> bool {
+        let mut turn = self.turn.lock().await;
+        let is_current = self.current.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, refused));
+        if !is_current {
+            return true;
+        }
+        if turn.renewed_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        turn.renewed_until = now.checked_add(REFUSED_FOR).ok();
+        self.current.store(None);
+        true
+    }
 }
 
 /// Of a token's life: what is on its way must arrive before its end.
@@ -154,7 +173,9 @@ impl HttpUpstream {
             return Ok(answer);
         }
         // it may have ended before its time; once, with another one
-        tokens.current.rcu(|current| current.clone().filter(|current| !Arc::ptr_eq(current, &token)));
+        if !tokens.give_up(&token, now).await {
+            return Ok(answer);
+        }
         let token = self.token(tokens, oauth, now).await?;
         self.send(bearing(&token, request), settings.max_answer_bytes).await
     }

@@ -115,6 +115,23 @@ async fn a_token_that_is_no_longer_taken_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn a_vendor_that_takes_no_token_is_not_asked_for_one_each_time() {
+    let vendor = Vendor::start(|asked| match asked.path() {
+        "/token" => json(value!({ "access_token": "any", "expires_in": 3600 })),
+        _ => StatusCode::UNAUTHORIZED.into_response(),
+    });
+    let vendor = vendor.await;
+    let (gateway, _secret) = gateway(&vendor, |sources| sources).await;
+    for n in 0..4 {
+        let answer = gateway.door.context("admin", value!({ "phone": format!("+1415555{n:04}") })).await;
+        assert!(answer.to_string().contains("rejected"), "{answer}");
+    }
+    let asked = vendor.asked();
+    let tokens = asked.iter().filter(|asked| asked.path() == "/token").count();
+    assert_eq!((tokens, asked.len() - tokens), (2, 5), "one renewal, and one question more because of it");
+}
+
+#[tokio::test]
 async fn refused_credentials_are_not_tried_again_at_once() {
     let vendor = Vendor::start(|asked| match asked.path() {
         "/token" => (StatusCode::BAD_REQUEST, json(value!({ "error": "invalid_client" }))).into_response(),
